@@ -24,6 +24,8 @@ from snnlab.errors import WrongOption
 
 REQUIRED = inspect.Parameter.empty
 
+_PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
+
 T = TypeVar("T")
 FromRun = Annotated[T, "supplied by the run"]
 """Marks a parameter that the run supplies (`dt`, `units`, `steps`): open to Python, absent from configuration."""
@@ -81,8 +83,8 @@ class Option:
 
         Raises: WrongOption, naming `where`, the value, the type and the range.
         """
-        if self.is_part or (callable(value) and not isinstance(value, type)):
-            return
+        if self.is_part or (self.supplied and not isinstance(value, _PLAIN)):
+            return  # a part is checked by its family, an object that the run hands over by whoever uses it
         value = value.tolist() if hasattr(value, "tolist") else value  # a tensor or an array
         if _adapter_accepts(self.annotation, value):
             return
@@ -216,7 +218,7 @@ def _members(annotation: Any) -> list[Any]:
 
 def _is_plain(kind: Any) -> bool:
     inner, _ = _split(kind)
-    return not (isinstance(inner, type) and inner.__module__.partition(".")[0] == "torch") and get_origin(inner) is not Callable
+    return not (isinstance(inner, type) and inner.__module__ != "builtins") and get_origin(inner) is not Callable
 
 
 def _leaves(annotation: Any) -> list[Any]:

@@ -178,7 +178,9 @@ def plugins() -> list[str]:
         for point in entry_points(group="snnlab.plugins"):
             _plugins.append(_imported(point.value, point.load))
         for entry in filter(None, os.environ.get("SNNLAB_PLUGINS", "").split(os.pathsep)):
-            load = functools.partial(_load_file, Path(entry)) if entry.endswith(".py") else functools.partial(importlib.import_module, entry)
+            load = (
+                functools.partial(_load_file, Path(entry)) if entry.endswith(".py") else functools.partial(importlib.import_module, entry)
+            )
             _plugins.append(_imported(entry, load))
     return _plugins
 

@@ -147,7 +147,8 @@ class Neuron(Declared, nn.Module):
         units = tuple(units)
         where = snake_case(type(self).__name__)
         return {
-            name: spread(as_tensor(value), units, f"{where}.{name}").to(device=device, dtype=dtype) for name, value in self.constants().items()
+            name: spread(as_tensor(value), units, f"{where}.{name}").to(device=device, dtype=dtype)
+            for name, value in self.constants().items()
         }
 
     def first_state(self, constants: dict[str, Tensor], shape: Iterable[int], dtype: torch.dtype, device: torch.device) -> Any:
@@ -165,7 +166,9 @@ class Neuron(Declared, nn.Module):
             for mark in option.marks:
                 if isinstance(mark, AtLeast) and bool((as_tensor(getattr(self, name)) < getattr(self, mark.option)).any()):
                     other = getattr(self, mark.option)
-                    raise WrongOption(f"{where}.{name}: {getattr(self, name)}. It must be at least {mark.option} ({other:g} {option.unit}).")
+                    raise WrongOption(
+                        f"{where}.{name}: {getattr(self, name)}. It must be at least {mark.option} ({other:g} {option.unit})."
+                    )
 
     def _learn_initial_state(self, where: str) -> None:
         if self.units is None:
@@ -175,7 +178,11 @@ class Neuron(Declared, nn.Module):
                 self.register_parameter(f"initial_{name}", nn.Parameter(torch.zeros(self.units)))
 
     def __repr__(self) -> str:
-        given = [f"{name}={getattr(self, f'_{name}', getattr(self, name))}" for name, option in options(type(self)).items() if is_constant(option)]
+        given = [
+            f"{name}={getattr(self, f'_{name}', getattr(self, name))}"
+            for name, option in options(type(self)).items()
+            if is_constant(option)
+        ]
         return f"{type(self).__name__}({', '.join(given)})"
 
 

@@ -1,0 +1,37 @@
+"""The network without recurrent weights."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from snnlab.networks.network import Network
+from snnlab.networks.plan import Plan
+from snnlab.options import NonNegativeFloat, PositiveInt
+from snnlab.registry import register
+
+
+@register("network")
+def feedforward(
+    plan: Plan, *, hidden: list[PositiveInt] = [256], noise: NonNegativeFloat = 0.0, readout_noise: NonNegativeFloat = 0.0
+) -> Network:
+    """Dense layers in a row, of any depth.
+
+    Args:
+        hidden: number of units of each hidden layer; [] for none.
+        noise: standard deviation of the noise in the hidden layers' currents.
+        readout_noise: standard deviation of the noise in what is read out of the hidden layers.
+    """
+    return in_a_row(plan, hidden, recurrent=False, noise=noise, readout_noise=readout_noise)
+
+
+def in_a_row(plan: Plan, hidden: list[int], *, recurrent: bool, noise: float, readout_noise: float) -> Network:
+    """Hidden layers and an output layer; the output layer has neither recurrent weights nor noise."""
+    sizes = [math.prod(plan.inputs), *hidden, plan.outputs]
+    plan.check(len(sizes) - 1)
+    layers = []
+    for index, (inputs, units) in enumerate(pairwise(sizes)):
+        last = index == len(sizes) - 2
+        extra = {} if last else {"noise": noise, "readout_noise": readout_noise}
+        layers.append(plan.layer(index, inputs, units, last=last, recurrent=recurrent and not last, **extra))
+    return Network(*layers)
