@@ -29,7 +29,7 @@ class _Heaviside(torch.autograd.Function):
 
 
 def heaviside(distance: Tensor, derivative: Derivative) -> Tensor:
-    """Theta(x): 1 where x >= 0, else 0, in x's type; `derivative` stands in for its derivative, which is 0 or undefined."""
+    """Theta(x): 1 where x >= 0, else 0, in x's type; `derivative` stands in for its own, which is 0 or undefined."""
     spikes: Tensor = _Heaviside.apply(distance, derivative)  # type: ignore[no-untyped-call]
     return spikes
 
@@ -147,7 +147,9 @@ def sigmoid(x: Tensor, *, slope: PositiveFloat = 1.0) -> Tensor:
 
 
 @register("surrogate")
-def multi_gaussian(x: Tensor, *, sigma: PositiveFloat = 0.5, height: PositiveFloat = 0.15, scale: PositiveFloat = 6.0) -> Tensor:
+def multi_gaussian(
+    x: Tensor, *, sigma: PositiveFloat = 0.5, height: PositiveFloat = 0.15, scale: PositiveFloat = 6.0
+) -> Tensor:
     """A Gaussian with a negative lobe at each side: it pushes back potentials that wait below the threshold.
 
     h(x) = (1 + height) N(x; 0, sigma) - height N(x; sigma, scale sigma) - height N(x; -sigma, scale sigma)

@@ -72,7 +72,9 @@ class Dense(Synapse):
         Raises: WrongOption, where the features are not `inputs` in number.
         """
         if math.prod(x.shape[2:]) != self.inputs:
-            raise WrongOption(f"dense: inputs of shape {tuple(x.shape)}. It takes (T, B, *features) with {self.inputs} features in all.")
+            raise WrongOption(
+                f"dense: inputs of shape {tuple(x.shape)}. It takes (T, B, *features), {self.inputs} features in all."
+            )
         return nn.functional.linear(x.flatten(2) if x.dim() > 3 else x, self.weight, self.bias)
 
 

@@ -13,7 +13,11 @@ from snnlab.registry import register
 
 @register("network")
 def feedforward(
-    plan: Plan, *, hidden: list[PositiveInt] = [256], noise: NonNegativeFloat = 0.0, readout_noise: NonNegativeFloat = 0.0
+    plan: Plan,
+    *,
+    hidden: list[PositiveInt] = [256],
+    noise: NonNegativeFloat = 0.0,
+    readout_noise: NonNegativeFloat = 0.0,
 ) -> Network:
     """Dense layers in a row, of any depth.
 

@@ -17,18 +17,26 @@ from snnlab.synapses import Recurrent, Synapse
 class Layer(nn.Module):
     """Currents from below, the loop over time, and what is read out.
 
-    I[t] = synapse(x[t]) + recurrent(r[t-1]) + gain noise N(0, 1),   r[t] = neuron(I)[t],   y[t] = r[t] + readout_noise N(0, 1)
+    I[t] = synapse(x[t]) + recurrent(r[t-1]) + gain noise N(0, 1)
+    r[t] = neuron(I)[t],   y[t] = r[t] + readout_noise N(0, 1)
 
     Args:
         synapse: from (T, B, *inputs) to currents (T, B, *units).
         neuron: its dynamics.
         recurrent: from the layer's outputs before a step to currents, or None.
-        noise: standard deviation of the noise in the current, which goes on to the next step; the neuron's gain scales it.
+        noise: standard deviation of the noise in the current, which goes on to the next step; the neuron's gain
+            scales it.
         readout_noise: standard deviation of the noise in what is read out, which the recurrent weights do not see.
     """
 
     def __init__(
-        self, synapse: Synapse, neuron: Neuron, recurrent: Recurrent | None = None, *, noise: float = 0.0, readout_noise: float = 0.0
+        self,
+        synapse: Synapse,
+        neuron: Neuron,
+        recurrent: Recurrent | None = None,
+        *,
+        noise: float = 0.0,
+        readout_noise: float = 0.0,
     ) -> None:
         super().__init__()
         if noise < 0 or readout_noise < 0:
@@ -51,7 +59,9 @@ class Layer(nn.Module):
         """
         # A constant input is a view of one step (stride 0): its product is the same at every step, and is made once.
         still = x.stride(0) == 0 and x.shape[0] > 1
-        currents = self.synapse(x[:1]).expand(x.shape[0], *[-1] * (x.dim() - 1)) if still and x.dim() == 3 else self.synapse(x)
+        currents = (
+            self.synapse(x[:1]).expand(x.shape[0], *[-1] * (x.dim() - 1)) if still and x.dim() == 3 else self.synapse(x)
+        )
         if self.noise:
             sample = _source(draws, name).normal(f"{name}.noise", currents.shape, currents)
             currents = currents + self.noise * as_tensor(self.neuron.noise_gain()).to(currents) * sample
@@ -65,5 +75,7 @@ class Layer(nn.Module):
 
 def _source(draws: Draws | None, name: str) -> Draws:
     if draws is None:
-        raise WrongOption(f"{name}: it has noise, and no draws to make it from. Call the network with draws=Draws(seed).")
+        raise WrongOption(
+            f"{name}: it has noise, and no draws to make it from. Call the network with draws=Draws(seed)."
+        )
     return draws

@@ -45,7 +45,9 @@ class Network(nn.Module):
         """The names of the layers, from the input up."""
         return [str(index) for index in range(len(self.layers))]
 
-    def forward(self, x: Tensor, state: Mapping[str, Any] | None = None, record: Record = (), draws: Draws | None = None) -> Result:
+    def forward(
+        self, x: Tensor, state: Mapping[str, Any] | None = None, record: Record = (), draws: Draws | None = None
+    ) -> Result:
         """Run over a sequence x (T, B, *inputs).
 
         Args:
@@ -56,18 +58,24 @@ class Network(nn.Module):
         Raises: WrongOption, for shapes, layers or fields that do not exist.
         """
         if x.dim() < 3 or 0 in x.shape[:2]:
-            raise WrongOption(f"network: input of shape {tuple(x.shape)}. It takes (T, B, *inputs), T and B at least 1.")
+            raise WrongOption(
+                f"network: input of shape {tuple(x.shape)}. It takes (T, B, *inputs), T and B at least 1."
+            )
         wanted = record if isinstance(record, Mapping) else dict.fromkeys(self.names, tuple(record))
         for name in wanted:
             if name not in self.names:
                 raise WrongOption(f"network: record names layer {name!r}.{nearest(name, self.names)}")
         sequences: dict[str, Sequence] = {}
         for name, layer in zip(self.names, self.layers, strict=True):
-            sequences[name] = layer(x, None if state is None else state[name], wanted.get(name, ()), draws, f"layers.{name}")
+            sequences[name] = layer(
+                x, None if state is None else state[name], wanted.get(name, ()), draws, f"layers.{name}"
+            )
             x = sequences[name].outputs
         return Result(x, sequences, {name: sequence.state for name, sequence in sequences.items()})
 
-    def step(self, x: Tensor, state: Mapping[str, Any] | None = None, draws: Draws | None = None) -> tuple[Tensor, dict[str, Any]]:
+    def step(
+        self, x: Tensor, state: Mapping[str, Any] | None = None, draws: Draws | None = None
+    ) -> tuple[Tensor, dict[str, Any]]:
         """One step: x (B, *inputs) and the state before it, to the outputs (B, *units) and the state after it."""
         result: Result = self(x[None], state, draws=draws)
         return result.outputs[0], result.state

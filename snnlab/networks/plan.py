@@ -46,7 +46,15 @@ class Plan:
     seed: int = 0
 
     def layer(
-        self, index: int, inputs: int, units: int, *, last: bool, recurrent: bool, noise: float = 0.0, readout_noise: float = 0.0
+        self,
+        index: int,
+        inputs: int,
+        units: int,
+        *,
+        last: bool,
+        recurrent: bool,
+        noise: float = 0.0,
+        readout_noise: float = 0.0,
     ) -> Layer:
         """Build one layer: the parts for all layers, with this layer's own merged over them."""
         parts = self.parts(index, last=last)
@@ -54,11 +62,20 @@ class Plan:
         draws = Draws(self.seed, "init", index)
         where = f"layers.{index}"
         synapse = build("synapse", parts["synapse"], where=f"{where}.synapse", inputs=inputs, units=units, draws=draws)
-        neuron = build("neuron", parts["neuron"], where=f"{where}.neuron", units=[units], dt=self.dt, backend=self.backend)
+        neuron = build(
+            "neuron", parts["neuron"], where=f"{where}.neuron", units=[units], dt=self.dt, backend=self.backend
+        )
         weights = None
         if recurrent:
             own = Draws(self.seed, "init", index, "recurrent")
-            weights = build("synapse", parts["recurrent_synapse"], where=f"{where}.recurrent_synapse", inputs=units, units=units, draws=own)
+            weights = build(
+                "synapse",
+                parts["recurrent_synapse"],
+                where=f"{where}.recurrent_synapse",
+                inputs=units,
+                units=units,
+                draws=own,
+            )
         return Layer(synapse, neuron, weights, **numbers)
 
     def parts(self, index: int, *, last: bool) -> dict[str, Any]:
@@ -99,7 +116,11 @@ def merged(spec: Any, changes: Any) -> Any:
     """A part with changes over it; another name starts anew, with the options of the changes alone."""
     spec = {"name": spec} if isinstance(spec, str) else spec
     changes = {"name": changes} if isinstance(changes, str) else changes
-    if not isinstance(spec, Mapping) or not isinstance(changes, Mapping) or changes.get("name", spec.get("name")) != spec.get("name"):
+    if (
+        not isinstance(spec, Mapping)
+        or not isinstance(changes, Mapping)
+        or changes.get("name", spec.get("name")) != spec.get("name")
+    ):
         return changes
     result = dict(spec)
     for key, value in changes.items():

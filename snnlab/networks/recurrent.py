@@ -11,7 +11,11 @@ from snnlab.registry import register
 
 @register("network")
 def recurrent(
-    plan: Plan, *, hidden: list[PositiveInt] = [256], noise: NonNegativeFloat = 0.0, readout_noise: NonNegativeFloat = 0.0
+    plan: Plan,
+    *,
+    hidden: list[PositiveInt] = [256],
+    noise: NonNegativeFloat = 0.0,
+    readout_noise: NonNegativeFloat = 0.0,
 ) -> Network:
     """Dense layers in a row, each hidden one with weights back to itself (`recurrent_synapse`).
 

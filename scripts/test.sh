@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# bash scripts/test.sh [ARGUMENTS of pytest]: sets up once, then style, types, floors and tests; stops at the first failure.
+# Paths among the arguments are relative to the repository.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bash scripts/setup.sh
+export PATH="$PWD/.venv/bin:$PATH"
+
+check() {
+    printf '== %s\n' "$*"
+    "$@"
+}
+
+check ruff check .
+check ruff format --check .
+check mypy
+check lint-imports --no-logo
+check pytest -n 2 "$@"

@@ -1,0 +1,139 @@
+"""Train a network; with -m, a sweep over any options.
+
+  snnlab train                                      the default experiment, digits_lif
+  snnlab train experiment=digits_cuba seed=1        another one
+  snnlab train neuron=cuba neuron.tau_mem=5         another neuron; `snnlab list neuron cuba` shows its options
+  snnlab train neuron.surrogate=atan layers.0.neuron.tau=10 optimizer.lr=0.005
+  snnlab train trainer.max_epochs=5 trainer.precision=bf16-mixed trainer.gradient_clip_val=1
+  snnlab train -m neuron=lif,cuba seed=0,1,2        six runs, in sweeps/
+
+Every part is chosen by its name (neuron=, loss=, dataset=, …) and set by its options (neuron.tau=). Several metrics,
+regularizers, loggers and callbacks are chosen as a list: metric=[accuracy,mse]. Every argument of Lightning's Trainer
+is trainer.<its name>. What the run leaves lies in runs/<experiment>/<date_time>, or in output_dir=FOLDER; a sweep lies in
+sweeps/, or in sweep_dir=FOLDER. --cfg job prints the configuration and runs nothing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from snnlab.errors import BadData, WrongOption
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    if set(argv) & {"-h", "--help"}:
+        print(__doc__)
+        return 0
+    if list(argv[:1]) == ["--resolved"]:
+        return _train_resolved(Path(argv[1]) if len(argv) > 1 else Path())
+    flags = [word for word in argv if word.startswith("-")]
+    words = [word for word in argv if not word.startswith("-")]
+    sweep = bool({"-m", "--multirun"} & set(flags))
+    if unknown := [flag for flag in flags if flag not in ("-m", "--multirun", "--cfg")]:
+        raise WrongOption(
+            f"train {unknown[0]}: there is no such flag. It takes options like neuron.tau=3, -m, --cfg job and --help."
+        )
+    if "--cfg" in flags:
+        words = [word for word in words if word not in ("job", "all", "hydra")]
+    if wrong := [word for word in words if "=" not in word and not word.startswith("~")]:
+        raise WrongOption(
+            f"train {wrong[0]}: it is no option. It takes name=value, as experiment=digits_lif or neuron.tau=3."
+        )
+
+    from snnlab.composition import Composer
+    from snnlab.composition.overrides import parsed
+
+    composer = Composer()
+    sweep_dir = [word.partition("=")[2] for word in words if word.startswith("sweep_dir=")]
+    overrides = composer.translated([word for word in words if not word.startswith("sweep_dir=")])
+    if sweep:
+        return _sweep(composer, overrides, sweep_dir[-1] if sweep_dir else None)
+    if sweep_dir:
+        raise WrongOption("sweep_dir: it is for sweeps. Add -m, or use output_dir.")
+    if swept := [override.key_or_group for override in parsed(overrides) if override.is_sweep_override()]:
+        raise WrongOption(f"{swept[0]}: several values. For a sweep over them add -m.")
+    config = composer.job(overrides)
+    if "--cfg" in flags:
+        print(_as_yaml(config), end="")
+        return 0
+    config["output_dir"] = config["output_dir"] or _new_folder(config)
+    with _started_again_from(Path(config["output_dir"])):
+        _run(config, words)
+    return 0
+
+
+def _run(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    from snnlab.training.run import train
+
+    return train(config, overrides)
+
+
+def _sweep(composer: Any, overrides: list[str], sweep_dir: str | None) -> int:
+    """All jobs are checked before the first one starts."""
+    from snnlab.composition.sweep import run_sweep
+
+    jobs = composer.jobs(overrides)
+    configs = [composer.job([word for word in job if not word.startswith("hydra")]) for job in jobs]
+    if sweep_dir is None:
+        digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:8]
+        sweep_dir = str(Path("sweeps") / (configs[0]["experiment"] or "run") / digest)
+    return run_sweep(composer, overrides, Path(sweep_dir))
+
+
+def _train_resolved(path: Path) -> int:
+    """How the processes of a run start: from its saved configuration, never from the command line."""
+    import yaml
+
+    from snnlab.training.config import check_config
+
+    if not path.is_file():
+        raise BadData(f"train --resolved {path}: there is no such file. It takes the config.yaml of a run's folder.")
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    check_config(config)
+    _run(config, _lines(path.parent / "overrides.txt"))
+    return 0
+
+
+@contextmanager
+def _started_again_from(folder: Path) -> Iterator[None]:
+    """While it lasts, processes that Lightning starts by repeating the command line start from the saved config."""
+    before = sys.argv
+    sys.argv = [before[0], "train", "--resolved", str(folder / "config.yaml")]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _new_folder(config: dict[str, Any]) -> str:
+    """runs/<experiment>/<date_time>, with a number behind it where two runs start in the same second."""
+    base = Path("runs") / (config["experiment"] or "run") / datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for number in range(1, 10000):
+        folder = base if number == 1 else base.with_name(f"{base.name}_{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise WrongOption(
+                f"output_dir: {folder} cannot be made ({error.strerror}). Choose another with output_dir=FOLDER."
+            ) from error
+        return str(folder)
+    raise WrongOption(f"output_dir: {base} and its neighbours exist. Choose another with output_dir=FOLDER.")
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
+
+def _as_yaml(config: dict[str, Any]) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(config, sort_keys=False))

@@ -1,0 +1,119 @@
+"""A sweep: Hydra's sweeper and launcher over our composition; each job a run in its own folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from snnlab import files
+from snnlab.composition.compose import CONFIG, Composer
+from snnlab.composition.groups import conf_folder
+from snnlab.composition.overrides import key_of, parsed
+from snnlab.errors import FailedRun, SnnlabError
+from snnlab.training.identity import identity
+
+RANK_VARIABLES = (
+    "LOCAL_RANK",
+    "NODE_RANK",
+    "RANK",
+    "GROUP_RANK",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
+
+
+def run_sweep(composer: Composer, overrides: Sequence[str], folder: Path) -> int:
+    """Run all jobs of a sweep.
+
+    Args:
+        composer: what the jobs were checked with.
+        overrides: in Hydra's words, with sweeps.
+        folder: the sweep's folder; its jobs' folders lie inside.
+    Returns: the exit code: 0 if every job ended well, 1 if one failed.
+    """
+    failed: list[str] = []
+    swept = {override.get_key_element() for override in parsed(overrides) if override.is_sweep_override()}
+
+    def job(config: DictConfig) -> float | None:
+        words = list(HydraConfig.get().overrides.task)
+        try:
+            return _job(composer.job(words), words, swept, folder)
+        except SnnlabError as error:  # the other jobs go on
+            failed.append(f"{' '.join(words)}: {error}")
+            return None
+
+    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    # Hydra reads sys.argv, and prints and exits by itself unless it is told to raise.
+    sys.argv = [before[0][0], "-m", *overrides, f"hydra.sweep.dir={_quoted(str(folder))}"]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=CONFIG)(job)()
+    finally:
+        sys.argv = before[0]
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before[1] is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before[1]
+    print(f"\nsweep in {folder}")
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _job(config: dict[str, Any], words: Sequence[str], swept: set[str], folder: Path) -> float | None:
+    run_id = identity(config)
+    name = ",".join(
+        word.lstrip("+~").replace("/", ".") for word in words if key_of(word) in {key.lstrip("+~") for key in swept}
+    )
+    config["output_dir"] = str(folder / f"{_as_file_name(name)}_{run_id[:8]}")
+    print(f"\njob {HydraConfig.get().job.num}: {name}")
+    devices = config["trainer"].get("devices", "auto")
+    result = _apart(config, words) if _is_several(devices, config["trainer"]) else _here(config, words)
+    monitor = config["monitor"] or f"val/{next(iter(config['metric']), 'loss')}"
+    value = result["metrics"].get(monitor)
+    return None if value is None else float(value)
+
+
+def _here(config: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    from snnlab.training.run import train
+
+    return train(config, words)
+
+
+def _apart(config: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """A job of several processes is a run of its own: Lightning starts its ranks by repeating the command line."""
+    folder = Path(config["output_dir"])
+    files.write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    files.write_text(folder / "overrides.txt", "".join(f"{word}\n" for word in words))
+    environment = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
+    command = [sys.executable, "-m", "snnlab", "train", "--resolved", str(folder / "config.yaml")]
+    done = subprocess.run(command, env=environment, check=False)
+    if done.returncode:
+        raise FailedRun(f"it ended with exit code {done.returncode}; see {folder / 'log.txt'}.")
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return result
+
+
+def _is_several(devices: Any, trainer: dict[str, Any]) -> bool:
+    one = devices in (1, "1", "auto", [0]) and trainer.get("num_nodes", 1) == 1
+    return not one or trainer.get("strategy", "auto") not in ("auto", "single_device")
+
+
+def _as_file_name(text: str) -> str:
+    kept = "".join(c if c.isalnum() or c in "=.,-_" else "_" for c in text)
+    return kept[:120]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

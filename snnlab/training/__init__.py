@@ -1,0 +1,1 @@
+"""Training on Lightning: tasks, adapters, checkpoints, and what a run leaves."""

@@ -1,0 +1,179 @@
+"""From a configuration to built parts: data, network, LightningModule, Trainer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+from snnlab.data.base import Batch, Data
+from snnlab.data.loader import Loader, loaders
+from snnlab.errors import WrongOption
+from snnlab.registry import build, get
+from snnlab.training.checkpoint import BestAndLast, WholeFiles
+from snnlab.training.config import SEVERAL, plan
+from snnlab.training.console import Bar, EpochLines, log
+from snnlab.training.module import Parts, Training
+
+
+def load_data(config: Mapping[str, Any]) -> Data:
+    """Read the dataset.
+
+    Raises: BadData, when a file is missing or not what it should be; WrongOption, when the encoder cannot take it.
+    """
+    data: Data = build("dataset", config["dataset"]).load()
+    encoder, dataset = config["encoder"]["name"], config["dataset"]["name"]
+    takes = get("encoder", encoder).takes  # type: ignore[attr-defined]
+    if takes == "still" and data.series:
+        raise WrongOption(
+            f"encoder={encoder}: it takes still samples, and {dataset} gives series. Use encoder=identity or delta."
+        )
+    if takes == "series" and not data.series:
+        raise WrongOption(
+            f"encoder={encoder}: it takes series, and {dataset} gives still samples. "
+            "Use encoder=constant, bernoulli or latency."
+        )
+    if data.series and config["time"]["steps"] is not None:
+        log.info("Note: time.steps=%d has no effect: %s brings its own steps.", config["time"]["steps"], dataset)
+    return data
+
+
+def monitored(config: Mapping[str, Any]) -> tuple[str, str]:
+    """The number that picks the best epoch, and whether its max or its min is best."""
+    name = config["monitor"] or f"val/{next(iter(config['metric']), 'loss')}"
+    metric = config["metric"].get(name.partition("/")[2])
+    if metric is None:
+        return name, "min"
+    built = build("metric", {"name": name.partition("/")[2], **metric}, outputs=2)()
+    return name, "max" if built.higher_is_better else "min"
+
+
+def build_module(
+    config: Mapping[str, Any], inputs: tuple[int, ...], outputs: int, classes: tuple[str, ...]
+) -> Training:
+    """The LightningModule with all its parts."""
+    monitor, mode = monitored(config)
+    known = {
+        "outputs": outputs,
+        "monitor": monitor,
+        "mode": mode,
+        "dt": config["time"]["dt"],
+        "steps": config["time"]["steps"],
+    }
+    loss = build("loss", config["loss"])
+    parts = Parts(
+        network=build("network", config["network"])(plan(config, inputs, outputs)),
+        encoder=build("encoder", config["encoder"], **known),
+        gradient=build("gradient", config["gradient"]),
+        task=build("task", config["task"]),
+        loss=loss,
+        readout=build("readout", config["readout"] or loss.readout),
+        regularizers=_several(config, "regularizer", known),
+        metrics={name: metric() for name, metric in _several(config, "metric", known).items()},
+        optimizer=build("optimizer", config["optimizer"]),
+        scheduler=_scheduler(config, known),
+    )
+    facts = {"config": dict(config), "inputs": list(inputs), "outputs": outputs, "classes": list(classes)}
+    return Training(parts, seed=config["seed"], classes=classes, facts=facts)
+
+
+def build_trainer(config: Mapping[str, Any], folder: Path, module: Training, *, training: bool = True) -> pl.Trainer:
+    """Lightning's Trainer, with what a run brings.
+
+    Raises: WrongOption, when Lightning refuses its arguments.
+    """
+    monitor, mode = monitored(config)
+    known = {"folder": str(folder), "monitor": monitor, "mode": mode}
+    asked = dict(config["trainer"])
+    bar = asked.pop("enable_progress_bar", None)
+    callbacks: list[pl.Callback] = [Bar(leave=False)] if wants_bar(bar) else []
+    loggers: list[Any] = []
+    if training:
+        callbacks += [
+            BestAndLast(folder, monitor, mode),
+            *(make() for make in _several(config, "callback", known).values()),
+        ]
+        loggers = [made for make in _several(config, "logger", known).values() if (made := make()) is not None]
+        loggers.append(EpochLines(asked.get("max_epochs")))
+    arguments: dict[str, Any] = {"enable_model_summary": False, "num_sanity_val_steps": 0} | asked
+    try:
+        return pl.Trainer(
+            **arguments,
+            logger=loggers or False,
+            callbacks=callbacks,
+            plugins=[WholeFiles()],
+            enable_checkpointing=training,
+            enable_progress_bar=wants_bar(bar),
+            use_distributed_sampler=False,
+            default_root_dir=folder,
+        )
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise WrongOption(f"trainer: Lightning refuses it: {error}") from error
+
+
+def wants_bar(asked: bool | None) -> bool:
+    """Whether a bar is drawn: where asked for, and by default on a terminal."""
+    return sys.stdout.isatty() if asked is None else asked
+
+
+class Batches(pl.LightningDataModule):
+    """The loaders of a run, made in each process when its rank and device are known."""
+
+    def __init__(self, data: Data, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.data, self.config = data, config
+        self.made: dict[str, Loader] = {}
+
+    def setup(self, stage: str) -> None:
+        """Make the loaders."""
+        assert self.trainer is not None
+        strategy = self.trainer.strategy
+        self.made = loaders(
+            self.data,
+            batch_size=self.config["batch_size"],
+            seed=self.config["seed"],
+            rank=self.trainer.global_rank,
+            world=self.trainer.world_size,
+            device=strategy.root_device,
+            shuffle=not self.config["trainer"].get("overfit_batches"),
+        )
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Nothing: the loader cuts its batches on the device."""
+        return batch
+
+    def train_dataloader(self) -> Loader:
+        """Batches to learn from."""
+        return self.made["train"]
+
+    def val_dataloader(self) -> Loader:
+        """Batches to choose the best epoch by."""
+        return self.made["val"]
+
+    def test_dataloader(self) -> Loader:
+        """Batches to report."""
+        return self.made["test"]
+
+
+def _several(config: Mapping[str, Any], family: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    assert family in SEVERAL
+    return {
+        name: build(family, {"name": name, **given}, where=f"{family}.{name}", **known)
+        for name, given in config[family].items()
+    }
+
+
+def _scheduler(config: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
+    """The scheduler, which learns the number of steps when the Trainer knows it."""
+    spec = config["scheduler"]
+
+    def make(optimizer: Any, total_steps: int) -> Any:
+        part = build("scheduler", spec, **known, total_steps=total_steps)
+        return part(optimizer)
+
+    return make

@@ -1,0 +1,206 @@
+"""The configuration of a run as plain data: which parts it has, its own options, the checks, the defaults filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Unit
+
+from snnlab.errors import WrongOption
+from snnlab.networks.plan import Plan
+from snnlab.options import Option, PositiveInt, nearest, options, settings
+from snnlab.registry import check, check_value, family_of, get, split_spec
+from snnlab.training.lightning_options import lightning_options
+
+ROLES: dict[str, str] = {
+    "task": "task",
+    "dataset": "dataset",
+    "encoder": "encoder",
+    "network": "network",
+    "neuron": "neuron",
+    "output_neuron": "neuron",
+    "synapse": "synapse",
+    "recurrent_synapse": "synapse",
+    "backend": "backend",
+    "gradient": "gradient",
+    "loss": "loss",
+    "readout": "readout",
+    "optimizer": "optimizer",
+    "scheduler": "scheduler",
+}
+"""Each role in a run that one part plays, and the family that the part comes from."""
+
+OPTIONAL = ("output_neuron", "readout")
+"""Roles that may be null: the hidden layers' neuron, the loss's own readout."""
+
+SEVERAL = ("regularizer", "metric", "logger", "callback")
+"""Families of which a run has any number, each under its name."""
+
+
+def run(
+    *,
+    experiment: str | None = None,
+    seed: Annotated[int, Ge(0)] = 0,
+    batch_size: PositiveInt = 64,
+    monitor: str | None = None,
+    plots: bool = True,
+    output_dir: str | None = None,
+) -> None:
+    """The options of the run itself.
+
+    Args:
+        experiment: the file of conf/experiment/ that it started from.
+        seed: key of all random numbers: initial weights, order of samples, encoders, noise.
+        batch_size: samples of an optimizer step, over all processes.
+        monitor: the number that picks the best epoch; by default the first metric on val.
+        plots: whether pictures are drawn at the end.
+        output_dir: the run's folder; by default runs/<experiment>/<date_time>.
+    """
+
+
+def time(*, dt: Annotated[float, Gt(0), Unit("ms")] = 1.0, steps: PositiveInt | None = None) -> None:
+    """Time, for every part that asks for it.
+
+    Args:
+        dt: length of a step.
+        steps: number of steps that a still sample is shown for; a series brings its own.
+    """
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Hold a configuration against the parts that it names, before anything is built and before Lightning is imported.
+
+    Raises: WrongOption, for the first thing that is wrong.
+    """
+    known = {**options(run), "time": None, "layers": None, "trainer": None} | dict.fromkeys([*ROLES, *SEVERAL])
+    for key in config:
+        if key not in known:
+            raise WrongOption(f"{key}: a run has no such option.{nearest(key, known)}")
+    _check_plain(config, options(run), "")
+    _check_plain(config.get("time", {}), options(time), "time.")
+    for role, family in ROLES.items():
+        spec = config.get(role)
+        if spec is None and role not in OPTIONAL:
+            raise WrongOption(f"{role}: null. It takes the name of a {family}.")
+        if spec is not None:
+            check(family, spec, role)
+    for family in SEVERAL:
+        for name, given in _each(config.get(family), family):
+            check(family, {"name": name, **given}, f"{family}.{name}")
+    _check_plain(config.get("trainer", {}), lightning_options(), "trainer.")
+    _check_layers(config)
+    _check_fields(config)
+    _check_steps(config)
+
+
+def complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same configuration with every default filled in, as plain data: what a run's config.yaml holds."""
+    filled = {name: config.get(name, option.default) for name, option in options(run).items()}
+    filled["time"] = {name: config.get("time", {}).get(name, option.default) for name, option in options(time).items()}
+    for role, family in ROLES.items():
+        filled[role] = None if config.get(role) is None else complete_part(family, config[role])
+    for family in SEVERAL:
+        filled[family] = {
+            name: _without_name(complete_part(family, {"name": name, **given}))
+            for name, given in _each(config.get(family), family)
+        }
+    # What Lightning does by itself is not written down: another version of it may have other arguments.
+    known = lightning_options()
+    trainer = {name: plain(value) for name, value in config.get("trainer", {}).items() if value != known[name].default}
+    return filled | {"layers": plain(config.get("layers", {})), "trainer": trainer}
+
+
+def complete_part(family: str, spec: Any) -> dict[str, Any]:
+    """A part's name and all its options, those of the parts inside it too."""
+    name, given = split_spec(spec, family)
+    filled: dict[str, Any] = {"name": name}
+    for key, option in settings(get(family, name)).items():
+        value = given.get(key, option.default)
+        filled[key] = complete_part(family_of(key), value) if option.is_part and value is not None else plain(value)
+    return filled
+
+
+def plain(value: Any) -> Any:
+    """Tuples as lists and keys as text, all the way down."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def plan(config: Mapping[str, Any], inputs: Iterable[int], outputs: int) -> Plan:
+    """What the network is built from."""
+    return Plan(
+        inputs=tuple(inputs),
+        outputs=outputs,
+        neuron=config["neuron"],
+        output_neuron=config.get("output_neuron"),
+        synapse=config["synapse"],
+        recurrent_synapse=config["recurrent_synapse"],
+        layers=config.get("layers", {}),
+        dt=config["time"]["dt"],
+        backend=config["backend"],
+        seed=config["seed"],
+    )
+
+
+def _check_plain(given: Any, known: Mapping[str, Option], where: str) -> None:
+    if not isinstance(given, Mapping):
+        raise WrongOption(f"{where.rstrip('.')}: {given!r}. It takes options: {', '.join(known)}.")
+    for key, value in given.items():
+        if key in known:
+            check_value(known[key], value, f"{where}{key}")
+        elif where:
+            raise WrongOption(f"{where}{key}: there is no such option.{nearest(key, known)}")
+
+
+def _each(parts: Any, family: str) -> list[tuple[str, dict[str, Any]]]:
+    if parts is None:
+        return []
+    if not isinstance(parts, Mapping):
+        raise WrongOption(
+            f"{family}: {parts!r}. It takes names with their options: {family}=[a, b], {family}.a.option=value."
+        )
+    return [(name, _without_name(given or {})) for name, given in parts.items()]
+
+
+def _without_name(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in spec.items() if key != "name"}
+
+
+def _check_layers(config: Mapping[str, Any]) -> None:
+    layers = config.get("layers", {})
+    if not isinstance(layers, Mapping) or not all(isinstance(own, Mapping) for own in layers.values()):
+        raise WrongOption(f"layers: {layers!r}. It takes changes to layers by index: layers.0.neuron.tau=5.")
+    _, given = split_spec(config["network"], "network")
+    hidden = given.get(
+        "hidden", getattr(settings(get("network", config["network"]["name"])).get("hidden"), "default", None)
+    )
+    if isinstance(hidden, list):
+        plan(config, (1,), 1).check(len(hidden) + 1)
+
+
+def _check_fields(config: Mapping[str, Any]) -> None:
+    """The loss and the readout must find what they need in the last layer."""
+    role = "output_neuron" if config.get("output_neuron") is not None else "neuron"
+    name = split_spec(config[role], role)[0]
+    fields = get("neuron", name).State._fields  # type: ignore[attr-defined]
+    for part in ("loss", "readout"):
+        if config.get(part) is None:
+            continue
+        chosen = split_spec(config[part], part)[0]
+        field = get(part, chosen).field  # type: ignore[attr-defined]
+        if field not in fields:
+            fit = "output_neuron=lif, or loss=membrane_cross_entropy" if field == "spikes" else "another output_neuron"
+            raise WrongOption(
+                f"{part}={chosen}: it needs the {field} of the last layer, and {role} {name} has {', '.join(fields)}. "
+                f"Choose {fit}."
+            )
+
+
+def _check_steps(config: Mapping[str, Any]) -> None:
+    encoder = split_spec(config["encoder"], "encoder")[0]
+    if "steps" in options(get("encoder", encoder)) and config.get("time", {}).get("steps") is None:
+        raise WrongOption(
+            f"time.steps: null. Encoder {encoder} needs it: the number of steps that a sample is shown for."
+        )

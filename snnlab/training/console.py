@@ -1,0 +1,135 @@
+"""What a run says while it trains: a bar on a terminal, a line an epoch in the log and wherever output is kept."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
+
+log = logging.getLogger("snnlab")
+
+# Warnings that a user can do nothing about; each is expected in every run of its kind.
+_UNAVOIDABLE = (
+    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 on torch 2.13
+    r".*The `srun` command is available.*",  # on any machine that has Slurm
+    r".*does not have many workers.*",  # the loader slices tensors: workers would slow it down
+    r".*smaller than the logging interval.*",  # numbers are logged by epoch, not by step
+    r".*Checkpoint directory .* exists.*",
+    r".*GPU available but not used.*",
+)
+
+
+class Bar(RichProgressBar):
+    """Lightning's bar, with the loss of the last step; logging it each step would cost more than a small step."""
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """The numbers at the right of the bar."""
+        shown = {
+            name: f"{float(trainer.callback_metrics[name]):.3f}"
+            for name in trainer.callback_metrics
+            if name.startswith("val/") and name.count("/") == 1
+        }
+        loss = getattr(pl_module, "latest_loss", None)
+        return ({} if loss is None else {"loss": f"{float(loss):.3f}"}) | shown
+
+
+class EpochLines(Logger):
+    """One line an epoch, to the log."""
+
+    def __init__(self, epochs: int | None) -> None:
+        super().__init__()
+        self.epochs, self.row, self.start = epochs, dict[str, float](), time.perf_counter()
+
+    @property
+    def name(self) -> str:
+        """What Lightning calls it."""
+        return "lines"
+
+    @property
+    def version(self) -> str:
+        """There is one."""
+        return ""
+
+    def log_hyperparams(self, *args: Any, **keywords: Any) -> None:
+        """Nothing: config.yaml has them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Collect val's numbers, and print the line when train's have come."""
+        self.row |= metrics
+        if "train/loss" not in metrics:
+            return
+        seconds, self.start = time.perf_counter() - self.start, time.perf_counter()
+        of = f"/{self.epochs - 1}" if self.epochs and self.epochs > 0 else ""  # counted from 0, as Lightning does
+        epoch = f"{int(metrics['epoch']):>{max(len(of) - 1, 1)}}{of}"
+        log.info("epoch %s  %s  %.1f s", epoch, "  ".join(_columns(self.row)), seconds)
+        self.row = {}
+
+
+def _columns(row: Mapping[str, float]) -> Iterator[str]:
+    """`accuracy 0.98 0.97`: train, then val; then the rates of the layers."""
+    for name in row:
+        stage, _, what = name.partition("/")
+        if stage == "train" and "/" not in what:
+            val = f" {row[f'val/{what}']:.4f}" if f"val/{what}" in row else ""
+            yield f"{what} {row[name]:.4f}{val}"
+    if rates := [f"{value:.3f}" for name, value in row.items() if name.startswith("train/rate/")]:
+        yield f"rate {' '.join(rates)}"
+
+
+@contextmanager
+def speaking(folder: Path, *, bar: bool) -> Iterator[None]:
+    """Send the log to log.txt, and to standard output where no bar is drawn; keep back idle warnings."""
+    handlers: list[logging.Handler] = [_file_handler(folder / "log.txt")]
+    console = logging.StreamHandler(sys.stdout)
+    console.setFormatter(_Plain())
+    console.setLevel(logging.WARNING if bar else logging.INFO)
+    console.addFilter(lambda record: record.levelno < logging.ERROR)  # the command prints an error itself, and ends
+    handlers.append(console)
+    level, log.propagate = log.level, False
+    log.setLevel(logging.INFO)
+    for handler in handlers:
+        log.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            quiet()
+            yield
+    finally:
+        log.setLevel(level)
+        log.propagate = True
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def quiet() -> None:
+    """Keep back Lightning's tips, and, while `catch_warnings` lasts, warnings that a user can do nothing about."""
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in _UNAVOIDABLE:
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _file_handler(path: Path) -> logging.Handler:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(
+        path, encoding="utf-8"
+    )  # appended to while the run lives: the one file that cannot be renamed into place
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    return handler
+
+
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        return f"Warning: {text}" if record.levelno >= logging.WARNING else text

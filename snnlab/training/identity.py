@@ -1,0 +1,122 @@
+"""What makes a run the same experiment: a hash of all that can change its numbers. And what it ran on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import snnlab
+from snnlab.registry import get, source_file
+from snnlab.training.config import ROLES, SEVERAL
+
+_WITHOUT_EFFECT = ("experiment", "logger", "plots", "output_dir")
+_TRAINER_WITHOUT_EFFECT = (
+    "devices",
+    "num_nodes",
+    "strategy",
+    "enable_progress_bar",
+    "enable_model_summary",
+    "log_every_n_steps",
+    "profiler",
+)
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """A hash of the options that can change the numbers, of the source of plugin parts, and of the user's data.
+
+    Left out: logger, progress, folders, names and the number of devices.
+    """
+    kept = {key: value for key, value in config.items() if key not in _WITHOUT_EFFECT}
+    kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in _TRAINER_WITHOUT_EFFECT}
+    kept["dataset"] = {key: value for key, value in config["dataset"].items() if key != "folder"}
+    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+    for part in plugin_parts(config):
+        digest.update(part["sha256"].encode())
+    for file in _data_files(config):
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def plugin_parts(config: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The parts of a run that are not snnlab's own: family, name, file and its checksum."""
+    found = {(family, name) for family, name in _parts(config)}
+    parts = []
+    for family, name in sorted(found):
+        file = source_file(get(family, name))
+        if not _is_ours(file):
+            checksum = hashlib.sha256(Path(file).read_bytes()).hexdigest() if Path(file).is_file() else ""
+            parts.append({"family": family, "name": name, "plugin": Path(file).name, "sha256": checksum})
+    return parts
+
+
+def versions() -> dict[str, str]:
+    """The versions of what computes."""
+    import numpy
+    import torch
+
+    return {
+        "snnlab": snnlab.__version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "lightning": version("pytorch-lightning"),
+        "numpy": numpy.__version__,
+    }
+
+
+def git() -> dict[str, Any] | None:
+    """The commit of the working folder's repository and whether files differ from it, or None outside of one."""
+    commit = _git("rev-parse", "HEAD")
+    return (
+        None
+        if commit is None
+        else {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
+    )
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _is_ours(file: str) -> bool:
+    return Path(snnlab.__file__).parent in Path(file).parents
+
+
+def _parts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    specs = [(family, config.get(role)) for role, family in ROLES.items()]
+    specs += [(family, {"name": name, **given}) for family in SEVERAL for name, given in config.get(family, {}).items()]
+    for own in config.get("layers", {}).values():
+        specs += [(ROLES[role], spec) for role, spec in own.items() if role in ROLES]
+    for family, spec in specs:
+        yield from _inside(family, spec)
+
+
+def _inside(family: str, spec: Any) -> Iterator[tuple[str, str]]:
+    from snnlab.registry import FAMILIES, family_of
+
+    if isinstance(spec, str):
+        yield family, spec
+    if isinstance(spec, Mapping):
+        if "name" in spec:
+            yield family, spec["name"]
+        for key, value in spec.items():
+            if family_of(key) in FAMILIES and isinstance(value, Mapping | str):
+                yield from _inside(family_of(key), value)
+
+
+def _data_files(config: Mapping[str, Any]) -> list[Path]:
+    """The user's own files that the dataset names; those of a known dataset are verified by their checksums anyway."""
+    dataset = get("dataset", config["dataset"]["name"])
+    if _is_ours(source_file(dataset)):
+        return []
+    values = [value for value in config["dataset"].values() if isinstance(value, str)]
+    return sorted(Path(value) for value in values if Path(value).is_file())

@@ -1,0 +1,171 @@
+"""The LightningModule of every run: encoder, network under its gradient rule, task's loss, sums of the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from snnlab.data.base import Batch
+from snnlab.draws import Draws
+from snnlab.encoders import Encoder
+from snnlab.errors import FailedRun
+from snnlab.losses import Loss
+from snnlab.networks import Network, Result
+from snnlab.readouts import Readout
+from snnlab.regularizers import Regularizer
+from snnlab.training.health import Health
+from snnlab.training.outcome import Outcome
+from snnlab.training.supervised import Task
+from snnlab.training.tally import Tally
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The built parts of a run."""
+
+    network: Network
+    encoder: Encoder
+    gradient: Callable[..., Result]
+    task: Task
+    loss: Loss
+    readout: Readout
+    regularizers: Mapping[str, Regularizer]
+    metrics: Mapping[str, Metric]
+    optimizer: Callable[..., Any]
+    scheduler: Callable[..., Any]
+
+
+class Training(pl.LightningModule):
+    """Runs the parts. Nothing here depends on which they are.
+
+    Args:
+        parts: what was built from the configuration.
+        seed: key of all random numbers, with stage, epoch and batch.
+        classes: names of the classes, for warnings.
+        facts: plain data that goes into each checkpoint: the configuration, and what rebuilding the network needs.
+    """
+
+    def __init__(self, parts: Parts, *, seed: int, classes: tuple[str, ...], facts: dict[str, Any]) -> None:
+        super().__init__()
+        self.network = parts.network
+        self.metrics = nn.ModuleDict(dict(parts.metrics))
+        self.parts, self.seed, self.facts = parts, seed, facts
+        self.spiking = tuple(
+            name for name, layer in zip(self.network.names, self.network.layers, strict=True) if _fires(layer)
+        )
+        self.record = {self.network.names[-1]: tuple(sorted({parts.loss.field, parts.readout.field} - {"spikes"}))}
+        self.health = Health(self.network.names[-1] if parts.loss.field == "spikes" else None, classes)
+        self.tallies = {stage: Tally() for stage in ("train", "val", "test")}
+        self.latest_loss: Tensor | None = None
+
+    def forward(self, batch: Batch, stage: str = "predict") -> Outcome:
+        """Run the network over a batch.
+
+        Args:
+            batch: the samples.
+            stage: train, val or test: part of the key of the random numbers. Those of val and test are the same in
+                every epoch, so that epochs are compared under the same noise.
+        """
+        epoch = self.current_epoch if stage == "train" else 0
+        world = self.trainer.world_size if self._trainer is not None else 1
+        draws = Draws(self.seed, stage, epoch, batch.number, rank=self.global_rank, world=world, size=batch.size)
+        x = self.parts.encoder(batch.inputs, draws)
+        result = self.parts.gradient(self.network, x, None, self.record, draws)
+        return Outcome(result, batch, self.spiking)
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """The loss of a batch, regularizers added."""
+        outcome, loss = self._shared_step(batch, "train")
+        for regularizer in self.parts.regularizers.values():
+            loss = loss + sum(regularizer(outputs, outcome.mask) for outputs in outcome.hidden())
+        self.latest_loss = loss.detach()
+        if loss.device.type == "cpu" and not bool(torch.isfinite(loss)):  # elsewhere asking would make the device wait
+            raise self._not_finite("the loss", float(loss))
+        world = self.trainer.world_size
+        # Ranks' gradients are averaged: weigh each by its samples, so that the mean is that of the whole batch.
+        return loss if world == 1 else loss * (outcome.result.outputs.shape[1] * world / batch.size)
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Add a batch to the sums of val."""
+        self._shared_step(batch, "val")
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        """Add a batch to the sums of test."""
+        self._shared_step(batch, "test")
+
+    def _shared_step(self, batch: Batch, stage: str) -> tuple[Outcome, Tensor]:
+        outcome = self(batch, stage)
+        loss = self.parts.task.loss(outcome, self.parts.loss)
+        self.tallies[stage].add(outcome, loss, *self.parts.task.scored(outcome, self.parts.readout))
+        return outcome, loss
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the sums."""
+        self.tallies["train"].reset()
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin the sums."""
+        self.tallies["val"].reset()
+
+    def on_test_epoch_start(self) -> None:
+        """Begin the sums."""
+        self.tallies["test"].reset()
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch, and tell what looks wrong."""
+        values = self._finish("train")
+        if not bool(torch.isfinite(values["loss"])):
+            raise self._not_finite("the loss", float(values["loss"]))
+        for name, parameter in self.named_parameters():
+            if not bool(torch.isfinite(parameter).all()):
+                raise self._not_finite(f"the weight {name}", "not finite")
+        self.health.examine(self.tallies["train"].rates(), self.current_epoch)
+        rates = {
+            f"lr/{i}" if i else "lr": group["lr"] for i, group in enumerate(self.trainer.optimizers[0].param_groups)
+        }
+        self.log_dict({f"train/{name}": value for name, value in values.items()} | rates, batch_size=1)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch."""
+        self.log_dict({f"val/{name}": value for name, value in self._finish("val").items()}, batch_size=1)
+
+    def on_test_epoch_end(self) -> None:
+        """Note the result; it goes to result.json, not to a row of some epoch."""
+        self.log_dict(
+            {f"test/{name}": value for name, value in self._finish("test").items()}, batch_size=1, logger=False
+        )
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer over all trained parameters, and its schedule over the whole run."""
+        optimizer = self.parts.optimizer([p for p in self.parameters() if p.requires_grad])
+        steps = self.trainer.estimated_stepping_batches
+        schedule = self.parts.scheduler(optimizer, total_steps=int(steps) if steps != float("inf") else 0)
+        return {"optimizer": optimizer} | ({} if schedule is None else {"lr_scheduler": schedule})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the facts that rebuild the run."""
+        checkpoint["snnlab"] = self.facts
+
+    def _finish(self, stage: str) -> dict[str, Tensor]:
+        tally = self.tallies[stage]
+        if self.trainer.world_size > 1:
+            tally.gather(lambda tensor: self.trainer.strategy.reduce(tensor, reduce_op="sum"), self.device)
+        metrics = {name: metric for name, metric in self.metrics.items() if isinstance(metric, Metric)}
+        return tally.values(metrics)
+
+    def _not_finite(self, what: str, value: float | str) -> FailedRun:
+        return FailedRun(
+            f"epoch {self.current_epoch}, step {self.global_step}: {what} is {value}. "
+            "Usual cures: a smaller optimizer.lr, trainer.gradient_clip_val=1, a smaller gain of the initial weights; "
+            "trainer.detect_anomaly=true names the operation."
+        )
+
+
+def _fires(layer: nn.Module) -> bool:
+    return "spikes" in layer.neuron.State._fields  # type: ignore[union-attr,operator]

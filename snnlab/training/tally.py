@@ -1,0 +1,67 @@
+"""What an epoch adds up, a step at a time, at the price of a few sums: losses, rates, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from snnlab.training.outcome import Outcome
+
+
+class Tally:
+    """Sums over an epoch. Metrics are computed at its end: a torchmetrics update costs more than a small step."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: an epoch begins."""
+        self.loss: Tensor | float = 0.0
+        self.samples = 0
+        self.steps: Tensor | int = 0
+        self.spikes: dict[str, Tensor] = {}
+        self.scores: list[Tensor] = []
+        self.targets: list[Tensor] = []
+
+    def add(self, outcome: Outcome, loss: Tensor, scores: Tensor, targets: Tensor) -> None:
+        """Take in one batch."""
+        samples = outcome.batch.inputs.shape[0] if outcome.mask is None else outcome.mask.shape[1]
+        samples = outcome.result.outputs.shape[1] or samples
+        self.loss = self.loss + loss.detach() * samples
+        self.samples += samples
+        self.steps = self.steps + outcome.valid_steps()
+        for name, counts in outcome.spike_counts().items():
+            self.spikes[name] = self.spikes[name] + counts if name in self.spikes else counts
+        self.scores.append(scores)
+        self.targets.append(targets)
+
+    def gather(self, reduce: Callable[[Tensor], Tensor], device: torch.device) -> None:
+        """Make the sums those of all processes; scores stay here, as metrics gather their own."""
+        self.loss = reduce(torch.as_tensor(self.loss, device=device))
+        self.samples = int(reduce(torch.tensor(self.samples, device=device)))
+        self.steps = reduce(torch.as_tensor(self.steps, device=device))
+        self.spikes = {name: reduce(counts) for name, counts in self.spikes.items()}
+
+    def rates(self) -> dict[str, Tensor]:
+        """The mean rate of each unit of the layers that fire, spikes per step, (units,)."""
+        return {name: counts / self.steps for name, counts in self.spikes.items()}
+
+    def values(self, metrics: Mapping[str, Metric]) -> dict[str, Tensor]:
+        """The numbers of the epoch: loss, metrics, and mean rate and silent fraction of each layer that fires."""
+        values = {"loss": torch.as_tensor(self.loss / max(self.samples, 1))}
+        scores, targets = self.scored()
+        for name, metric in metrics.items():
+            metric.reset()
+            metric.update(scores, targets)
+            values[name] = metric.compute()
+        for name, rates in self.rates().items():
+            values[f"rate/{name}"] = rates.mean()
+            values[f"silent/{name}"] = (rates == 0).float().mean()
+        return values
+
+    def scored(self) -> tuple[Tensor, Tensor]:
+        """All scores and targets of the epoch, in float32 whatever the network's precision."""
+        return torch.cat(self.scores).float(), torch.cat(self.targets)
