@@ -72,7 +72,7 @@ def build_module(
         gradient=build("gradient", config["gradient"]),
         task=build("task", config["task"]),
         loss=loss,
-        readout=build("readout", config["readout"] or loss.readout),
+        readout=build("readout", config["readout"] or loss.scored_by()),
         regularizers=_several(config, "regularizer", known),
         metrics={name: metric() for name, metric in _several(config, "metric", known).items()},
         optimizer=build("optimizer", config["optimizer"]),
