@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -42,8 +43,8 @@ class Encoder(Declared):
         """The shape of a step that it gives, from that of a step, or of a still sample, that it takes."""
         return tuple(units)
 
-    def check(self, inputs: Tensor, low: float | None = None, high: float | None = None) -> None:
-        """Refuse inputs of another shape or type, and values that are NaN, infinite or not within [low, high].
+    def check(self, inputs: Tensor, low: float | None = None, high: float | None = None, *, gain: float = 1.0) -> None:
+        """Refuse inputs of another shape or type, and NaN, infinity and values of gain x outside [low, high].
 
         On the CPU it looks at the values of every batch; elsewhere at those of the first only, for asking makes the
         device wait.
@@ -58,10 +59,11 @@ class Encoder(Declared):
         if self._looked and inputs.device.type != "cpu":
             return
         self._looked = True
-        least, most = (float(value) for value in inputs.detach().aminmax())
+        least, most = (float(value) for value in (gain * inputs.detach()).aminmax())
         edge = torch.finfo(inputs.dtype).max
         if not ((-edge if low is None else low) <= least and most <= (edge if high is None else high)):
-            found = "NaN among the inputs" if least != least else f"inputs from {least:g} to {most:g}"
+            name = "inputs" if gain == 1 else f"gain {gain:g} times inputs"
+            found = "NaN among the inputs" if math.isnan(least) else f"{name} from {least:g} to {most:g}"
             taken = "finite numbers" if low is None else f"numbers from {low:g} to {high:g}: scale the data"
             raise WrongOption(f"{where}: {found}. It takes {taken}.")
 
@@ -85,7 +87,7 @@ class Constant(Encoder):
 
     def __call__(self, inputs: Tensor, draws: Draws) -> Tensor:
         """The currents."""
-        self.check(inputs)
+        self.check(inputs, gain=self.gain)
         return (self.gain * inputs).expand(self.steps, *inputs.shape)
 
 
@@ -95,7 +97,7 @@ class Bernoulli(Encoder):
 
     P(S[t] = 1) = gain x,   independent over steps
 
-    Shape: still (B, *features), values in [0, 1/gain] -> spikes (T, B, *features).
+    Shape: still (B, *features), gain x in [0, 1] -> spikes (T, B, *features).
     Args:
         gain: probability per unit of the input.
         steps: number of steps T.
@@ -109,7 +111,7 @@ class Bernoulli(Encoder):
 
     def __call__(self, inputs: Tensor, draws: Draws) -> Tensor:
         """The spikes."""
-        self.check(inputs, 0.0, 1 / self.gain)
+        self.check(inputs, 0.0, 1.0, gain=self.gain)
         # In float32 at least: half precision has too few numbers below 1 for a small probability.
         probability = self.gain * inputs.to(torch.promote_types(inputs.dtype, torch.float32))
         uniform = draws.uniform("encoder", (self.steps, *inputs.shape), like=probability, batch=1)
@@ -147,7 +149,7 @@ class Latency(Encoder):
         super().__init__(**given)
         if self.curve == "logarithmic" and self.threshold == 0:
             raise WrongOption(
-                "latency.threshold: 0. With curve=logarithmic it takes a number > 0, or every spike is in the first step."
+                "latency.threshold: 0. With curve=logarithmic it takes a number > 0, or all spikes are in the first step."
             )
 
     def __call__(self, inputs: Tensor, draws: Draws) -> Tensor:

@@ -114,8 +114,8 @@ class SpikeCount(Loss):
     def __call__(self, outputs: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """The loss of a batch."""
         check_outputs(self, outputs, mask)
-        steps = torch.as_tensor(valid_steps(outputs, mask), device=outputs.device).reshape(-1, 1)  # (B or 1, 1)
         counts = sum_over_time(outputs, mask)  # (B, units)
+        steps = outputs.shape[0] if mask is None else mask.sum(0)[:, None].to(counts.dtype)  # (B, 1)
         error = counts - wanted(self, target, outputs, self.correct * steps, self.incorrect * steps)
         return error.sum(1).mean() if self.power == 1 else error.square().sum(1).mean() / 2
 
@@ -207,7 +207,7 @@ class TraceMSE(Loss):
         """The loss of a batch."""
         check_outputs(self, outputs, mask)
         if target.shape != outputs.shape or not target.is_floating_point():
-            target = values(self, target, outputs)
+            target = values(self, target, outputs, f", or {tuple(outputs.shape)}")
         error = at_valid_steps(precise(outputs) - target.to(precise(outputs).dtype), mask)
         return mean_over_time(error.square(), mask).mean()
 
@@ -240,19 +240,23 @@ def classes_of_steps(loss: Loss, target: Tensor, outputs: Tensor, mask: Tensor |
     return target
 
 
-def values(loss: Loss, target: Tensor, outputs: Tensor) -> Tensor:
+def values(loss: Loss, target: Tensor, outputs: Tensor, also: str = "") -> Tensor:
     """The target as floats (B, units), in the precision of the scores; (B,) is taken where there is one unit.
 
+    Args:
+        loss: whose target it is.
+        target: the target.
+        outputs: what it is compared with, (T, B, units).
+        also: what else the loss takes, for the error.
     Raises: WrongOption, for another shape or type.
     """
     samples, units = outputs.shape[1:]
     if target.is_floating_point() and target.shape == (samples,) and units == 1:
         target = target[:, None]
     if not target.is_floating_point() or target.shape != (samples, units):
-        kinds = "" if loss.takes == "values" else f", or a class number for each sample, shape ({samples},)"
         raise WrongOption(
             f"{snake_case(type(loss).__name__)}: a target of {target.dtype}, shape {tuple(target.shape)}. "
-            f"It takes floats of shape ({samples}, {units}){kinds}."
+            f"It takes floats of shape ({samples}, {units}){also}."
         )
     return target.to(torch.promote_types(outputs.dtype, torch.float32))
 
@@ -263,9 +267,9 @@ def wanted(loss: Loss, target: Tensor, outputs: Tensor, on: Tensor | float, off:
     Raises: WrongOption, for a target that is neither.
     """
     if target.is_floating_point() or target.shape != outputs.shape[1:2]:
-        return values(loss, target, outputs)
-    chosen = functional.one_hot(class_numbers(loss, target, outputs), outputs.shape[2]).bool()
-    return torch.where(chosen, on, off).to(torch.promote_types(outputs.dtype, torch.float32))
+        return values(loss, target, outputs, f", or a class number for each sample, shape ({outputs.shape[1]},)")
+    chosen = functional.one_hot(class_numbers(loss, target, outputs), outputs.shape[2])
+    return off + (on - off) * chosen.to(torch.promote_types(outputs.dtype, torch.float32))
 
 
 def _refuse_unknown(target: Tensor, units: int, where: str) -> None:

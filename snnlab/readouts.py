@@ -155,7 +155,7 @@ class EveryStep(Readout):
     def __call__(self, outputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """The potential itself."""
         check_outputs(self, outputs, mask)
-        return at_valid_steps(outputs, mask)
+        return at_valid_steps(precise(outputs), mask)
 
 
 def sum_over_time(outputs: Tensor, mask: Tensor | None = None) -> Tensor:

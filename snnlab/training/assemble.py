@@ -66,13 +66,14 @@ def build_module(
         "steps": config["time"]["steps"],
     }
     loss = build("loss", config["loss"])
+    encoder = build("encoder", config["encoder"], **known)
     parts = Parts(
-        network=build("network", config["network"])(plan(config, inputs, outputs)),
-        encoder=build("encoder", config["encoder"], **known),
+        network=build("network", config["network"])(plan(config, encoder.features(inputs), outputs)),
+        encoder=encoder,
         gradient=build("gradient", config["gradient"]),
         task=build("task", config["task"]),
         loss=loss,
-        readout=build("readout", config["readout"] or loss.scored_by()),
+        readout=build("readout", config["readout"] or loss.readout),
         regularizers=_several(config, "regularizer", known),
         metrics={name: metric() for name, metric in _several(config, "metric", known).items()},
         optimizer=build("optimizer", config["optimizer"]),
