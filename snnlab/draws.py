@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from snnlab.errors import WrongOption
+
 
 def derived_seed(*key: int | str) -> int:
     """A seed of 33 bits from a key such as (seed, epoch, batch, stage, layer)."""
@@ -26,9 +28,12 @@ class Draws:
         rank: this process, in 0 … world - 1; it holds the samples rank, rank + world, … of the whole batch.
         world: number of processes.
         size: samples in the whole batch; needed where world > 1.
+    Raises: WrongOption, where there are several processes and no size.
     """
 
     def __init__(self, *key: int | str, rank: int = 0, world: int = 1, size: int | None = None) -> None:
+        if world > 1 and size is None:
+            raise WrongOption(f"draws: {world} processes and no size. It takes the number of samples in the whole batch.")
         self.key, self.rank, self.world, self.size = key, rank, world, size
 
     def generator(self, name: str, device: torch.device | str = "cpu") -> torch.Generator:

@@ -58,7 +58,6 @@ class Encoder(Declared):
             )
         if self._looked and inputs.device.type != "cpu":
             return
-        self._looked = True
         least, most = (float(value) for value in (gain * inputs.detach()).aminmax())
         edge = torch.finfo(inputs.dtype).max
         if not ((-edge if low is None else low) <= least and most <= (edge if high is None else high)):
@@ -66,6 +65,7 @@ class Encoder(Declared):
             found = "NaN among the inputs" if math.isnan(least) else f"{name} from {least:g} to {most:g}"
             taken = "finite numbers" if low is None else f"numbers from {low:g} to {high:g}: scale the data"
             raise WrongOption(f"{where}: {found}. It takes {taken}.")
+        self._looked = True
 
 
 @register("encoder")
@@ -149,7 +149,7 @@ class Latency(Encoder):
         super().__init__(**given)
         if self.curve == "logarithmic" and self.threshold == 0:
             raise WrongOption(
-                "latency.threshold: 0. With curve=logarithmic it takes a number > 0, or all spikes are in the first step."
+                "latency.threshold: 0. With curve=logarithmic it takes a number > 0, or all spike in the first step."
             )
 
     def __call__(self, inputs: Tensor, draws: Draws) -> Tensor:
@@ -159,7 +159,8 @@ class Latency(Encoder):
         default = 0.0 if self.curve == "linear" else 0.2
         threshold = default if self.threshold is None else self.threshold
         if self.curve == "linear":
-            times = ((1 - x) * int(self.window * self.steps)).round().clamp(max=self.steps - 1)
+            latest = int(self.window * self.steps + 1e-9)  # .29 of 100 steps is 28.999999999999996 in floats
+            times = ((1 - x) * latest).round().clamp(max=self.steps - 1)
         else:
             times = (self.tau / self.dt * torch.log(x / (x - threshold))).floor()
         times = torch.where(x > threshold, times, -1)  # (B, *features)

@@ -13,7 +13,9 @@ from snnlab.registry import register
 
 
 @register("init")
-def torch_default(shape: Sequence[int], fan_in: int, generator: torch.Generator, *, gain: NonNegativeFloat = 1.0) -> Tensor:
+def torch_default(
+    shape: Sequence[int], fan_in: int, generator: torch.Generator, *, gain: NonNegativeFloat = 1.0
+) -> Tensor:
     """torch's default for linear and convolutional layers, weights and biases alike, times a gain.
 
     w ~ U(-gain / sqrt(fan_in), gain / sqrt(fan_in)), of standard deviation gain / sqrt(3 fan_in)
@@ -53,7 +55,9 @@ def normal(shape: Sequence[int], fan_in: int, generator: torch.Generator, *, gai
 
 
 @register("init")
-def orthogonal(shape: Sequence[int], fan_in: int, generator: torch.Generator, *, gain: NonNegativeFloat = 1.0) -> Tensor:
+def orthogonal(
+    shape: Sequence[int], fan_in: int, generator: torch.Generator, *, gain: NonNegativeFloat = 1.0
+) -> Tensor:
     """An orthogonal matrix times a gain: all singular values equal, so that repeated products neither grow nor fade.
 
     w = gain Q,   Q^T Q = 1 (or Q Q^T = 1 where there are fewer rows than columns)
@@ -66,7 +70,8 @@ def orthogonal(shape: Sequence[int], fan_in: int, generator: torch.Generator, *,
     values = torch.randn(max(rows, columns), min(rows, columns), generator=generator)
     q, r = torch.linalg.qr(values)
     q = q * r.diagonal().sign()  # without it Q is not uniform over the orthogonal matrices
-    return gain * (q if rows >= columns else q.T).reshape(tuple(shape))
+    matrix: Tensor = q if rows >= columns else q.T
+    return gain * matrix.reshape(tuple(shape))
 
 
 @register("init")

@@ -73,10 +73,7 @@ class RateMSE(Loss):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        if self.on_rate <= self.off_rate:
-            raise WrongOption(
-                f"rate_mse.on_rate: {self.on_rate}, and off_rate {self.off_rate}. It takes an on_rate above off_rate."
-            )
+        _refuse_swapped(self, "on_rate", "off_rate")
 
     def __call__(self, outputs: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """The loss of a batch."""
@@ -111,6 +108,10 @@ class SpikeCount(Loss):
     incorrect: Fraction = 0.2
     power: Literal[1, 2] = 2
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        _refuse_swapped(self, "correct", "incorrect")
+
     def __call__(self, outputs: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """The loss of a batch."""
         check_outputs(self, outputs, mask)
@@ -137,7 +138,7 @@ class CountCrossEntropy(Loss):
     def __call__(self, outputs: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """The loss of a batch."""
         check_outputs(self, outputs, mask)
-        return functional.cross_entropy(sum_over_time(outputs, mask), class_numbers(self, target, outputs))
+        return cross_entropy(sum_over_time(outputs, mask), class_numbers(self, target, outputs))
 
 
 @register("loss")
@@ -151,7 +152,8 @@ class MembraneCrossEntropy(Loss):
 
     Shape: potential (T, B, units), class numbers (B,); for each_step and each_step_mean also (T, B) -> ().
     Args:
-        over_time: how time is reduced; the first four before the cross-entropy, the two of each_step after it.
+        over_time: how time is reduced; the first four before the cross-entropy, the two of each_step after it. Classes
+            (T, B) are scored by readout=every_step, which a run has to name.
     Not: alike: sum takes the cross-entropy of the summed potential, each_step the sum of the steps' cross-entropies.
     Source: max from SpyTorch; each_step from snnTorch's tutorial 5, which adds up the losses of the steps.
     """
@@ -171,10 +173,10 @@ class MembraneCrossEntropy(Loss):
         check_outputs(self, outputs, mask)
         if self.over_time in REDUCTIONS:
             scores = REDUCTIONS[self.over_time](outputs, mask)  # (B, units)
-            return functional.cross_entropy(scores, class_numbers(self, target, outputs))
+            return cross_entropy(scores, class_numbers(self, target, outputs))
         classes = classes_of_steps(self, target, outputs, mask).flatten()
         scores = at_valid_steps(precise(outputs), mask).flatten(0, 1)  # (T B, units)
-        losses = functional.cross_entropy(scores, classes, reduction="none").view(outputs.shape[:2])
+        losses = cross_entropy(scores, classes, "none").view(outputs.shape[:2])
         total = at_valid_steps(losses, mask).sum(0)  # (B,)
         return (total if self.over_time == "each_step" else total / valid_steps(outputs, mask)).mean()
 
@@ -206,10 +208,17 @@ class TraceMSE(Loss):
     def __call__(self, outputs: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """The loss of a batch."""
         check_outputs(self, outputs, mask)
+        potential = precise(outputs)
         if target.shape != outputs.shape or not target.is_floating_point():
             target = values(self, target, outputs, f", or {tuple(outputs.shape)}")
-        error = at_valid_steps(precise(outputs) - target.to(precise(outputs).dtype), mask)
+        error = at_valid_steps(potential - target.to(potential.dtype), mask)
         return mean_over_time(error.square(), mask).mean()
+
+
+def cross_entropy(scores: Tensor, classes: Tensor, reduction: Literal["mean", "none"] = "mean") -> Tensor:
+    """The softmax cross-entropy of scores (N, units) and classes (N,), none of which is skipped."""
+    # Left to itself torch skips rows of class -100: the one unknown class that would go through on other devices.
+    return functional.cross_entropy(scores, classes, reduction=reduction, ignore_index=-(2**62))
 
 
 def class_numbers(loss: Loss, target: Tensor, outputs: Tensor) -> Tensor:
@@ -270,6 +279,13 @@ def wanted(loss: Loss, target: Tensor, outputs: Tensor, on: Tensor | float, off:
         return values(loss, target, outputs, f", or a class number for each sample, shape ({outputs.shape[1]},)")
     chosen = functional.one_hot(class_numbers(loss, target, outputs), outputs.shape[2])
     return off + (on - off) * chosen.to(torch.promote_types(outputs.dtype, torch.float32))
+
+
+def _refuse_swapped(loss: Loss, on: str, off: str) -> None:
+    high, low = getattr(loss, on), getattr(loss, off)
+    if high <= low:
+        where = snake_case(type(loss).__name__)
+        raise WrongOption(f"{where}.{on}: {high}, and {off} {low}. It takes {on} above {off}.")
 
 
 def _refuse_unknown(target: Tensor, units: int, where: str) -> None:

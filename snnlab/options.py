@@ -56,12 +56,17 @@ class Option:
     @property
     def supplied(self) -> bool:
         """Whether the run gives it, not the user."""
-        return "supplied by the run" in self.marks
+        return _mentions(self.annotation, "supplied by the run")
 
     @property
     def is_part(self) -> bool:
         """Whether it is a part of its own."""
-        return "a part" in self.marks
+        return _mentions(self.annotation, "a part")
+
+    @property
+    def nullable(self) -> bool:
+        """Whether null is a value of it."""
+        return self.default is None or type(None) in get_args(self.annotation)
 
     @property
     def unit(self) -> str:
@@ -85,7 +90,8 @@ class Option:
         """
         if self.is_part or (self.supplied and not isinstance(value, _PLAIN)):
             return  # a part is checked by its family, an object that the run hands over by whoever uses it
-        value = value.tolist() if hasattr(value, "tolist") else value  # a tensor or an array
+        if hasattr(value, "tolist"):  # a tensor or an array; where tensors are named as such, their shape is the part's affair
+            value = value.flatten().tolist() if value.ndim > 1 and not _all_plain(self.annotation) else value.tolist()
         if _adapter_accepts(self.annotation, value):
             return
         raise WrongOption(f"{where}: {value!r}. It takes {self.type}.{self._advice(value)}")
@@ -106,15 +112,22 @@ def options(part: Callable[..., Any]) -> dict[str, Option]:
 @cache
 def _options(part: Callable[..., Any]) -> dict[str, Option]:
     helps = help_of_arguments(inspect.getdoc(part) or "")
-    if isinstance(part, type):  # help of options that a base class brings
-        for base in reversed(part.__mro__[1:-1]):
+    if isinstance(part, type):  # help of options that a base class brings, the nearest first
+        for base in part.__mro__[1:-1]:
             helps = {**help_of_arguments(inspect.cleandoc(base.__doc__ or "")), **helps}
-    parameters = inspect.signature(part, eval_str=True).parameters.values()
     return {
-        p.name: Option(p.name, p.annotation, p.default, helps.get(p.name, ""))
-        for p in parameters
+        p.name: Option(p.name, _evaluated(p.annotation, part), p.default, helps.get(p.name, ""))
+        for p in inspect.signature(part).parameters.values()
         if p.kind is inspect.Parameter.KEYWORD_ONLY
     }
+
+
+def _evaluated(annotation: Any, part: Callable[..., Any]) -> Any:
+    """An annotation that `from __future__ import annotations` left as text. Those of other parameters may name what is imported for types only."""
+    if not isinstance(annotation, str):
+        return annotation
+    function = part.__init__ if isinstance(part, type) else inspect.unwrap(part)  # type: ignore[misc]
+    return eval(annotation, getattr(function, "__globals__", {}))
 
 
 def settings(part: Callable[..., Any]) -> dict[str, Option]:
@@ -145,9 +158,10 @@ def first_line(part: Callable[..., Any]) -> str:
 def nearest(word: str, words: Iterable[str]) -> str:
     """` Did you mean …?`, or the list of what there is."""
     words = sorted(words)
-    match = difflib.get_close_matches(word, words, n=1)
-    if match:
-        return f" Did you mean {match[0]}?"
+    matches = difflib.get_close_matches(word, words, n=3)
+    swapped = [match for match in matches if sorted(match) == sorted(word)]  # lfi: lif rather than li
+    if matches:
+        return f" Did you mean {(swapped or matches)[0]}?"
     return f" There is {', '.join(words)}." if words else ""
 
 
@@ -203,6 +217,13 @@ def _marks(annotation: Any) -> Iterable[Any]:
     return marks
 
 
+def _mentions(annotation: Any, mark: str) -> bool:
+    """Whether a mark is on a type, or on a member of a union: `Part | None` is a part."""
+    inner, marks = _split(annotation)
+    union = get_origin(inner) in (Union, types.UnionType)
+    return mark in marks or (union and any(_mentions(kind, mark) for kind in get_args(inner)))
+
+
 def _split(annotation: Any) -> tuple[Any, list[Any]]:
     if get_origin(annotation) is Annotated:
         inner, marks = _split(get_args(annotation)[0])
@@ -216,8 +237,16 @@ def _members(annotation: Any) -> list[Any]:
     return [kind for kind in members if _is_plain(kind)] or [Any]
 
 
+def _all_plain(annotation: Any) -> bool:
+    inner, _ = _split(annotation)
+    members = get_args(inner) if get_origin(inner) in (Union, types.UnionType) else (inner,)
+    return all(_is_plain(kind) for kind in members)
+
+
 def _is_plain(kind: Any) -> bool:
     inner, _ = _split(kind)
+    if inner is Any:
+        return True
     return not (isinstance(inner, type) and inner.__module__ != "builtins") and get_origin(inner) is not Callable
 
 
@@ -248,10 +277,22 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 
 
 def _adapter_accepts(annotation: Any, value: Any) -> bool:
-    if isinstance(value, float) and not math.isfinite(value):
+    if not _finite(value):
         return False
     try:  # strict JSON: 3 is a float, "3" and true are not, and a tuple is a list
         _adapter(annotation).validate_json(json.dumps(value), strict=True)
     except (ValidationError, TypeError):
         return False
     return True
+
+
+def _finite(value: Any) -> bool:
+    """Whether no number in it is NaN, infinite, or too large for a float."""
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_finite, value))
+    try:
+        return not isinstance(value, int | float) or math.isfinite(value)
+    except OverflowError:
+        return False

@@ -26,6 +26,8 @@ class Declared:
         for base in cls.__mro__:
             if issubclass(base, Declared):
                 parameters = parameters | {k: v for k, v in _declared(base).items() if k not in parameters}
+        # A class may give an option of its base another default, without its type again.
+        parameters = {name: parameter.replace(default=_default(cls, name)) for name, parameter in parameters.items()}
         setattr(cls, "__signature__", inspect.Signature([*parameters.values()]))  # noqa: B010 - mypy knows no such attribute
 
     def __init__(self, **given: Any) -> None:
@@ -49,7 +51,11 @@ def _declared(cls: type) -> dict[str, inspect.Parameter]:
     for name, annotation in inspect.get_annotations(cls, eval_str=True).items():
         if name.startswith("_") or get_origin(annotation) is ClassVar:  # type: ignore[comparison-overlap]
             continue
-        default = cls.__dict__.get(name, inspect.Parameter.empty)
-        default = getattr(default, "default", default)  # a descriptor that took the default's place
-        fields[name] = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        fields[name] = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
     return fields
+
+
+def _default(cls: type, name: str) -> Any:
+    bases = (base for base in cls.__mro__ if issubclass(base, Declared) and name in base.__dict__)
+    default = next((base.__dict__[name] for base in bases), inspect.Parameter.empty)
+    return getattr(default, "default", default)  # a descriptor that took the default's place

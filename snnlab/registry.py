@@ -53,7 +53,7 @@ def register(family: str, name: str | None = None) -> Callable[[PartType], PartT
     Args:
         family: one of the families of `snnlab list`.
         name: what configurations call it; by default its own name in snake case (`RateMSE`: `rate_mse`).
-    Raises: WrongOption, for an unknown family, and for a name that another file has taken.
+    Raises: WrongOption, for an unknown family, and for a name that another part has taken.
     """
     if family not in FAMILIES:
         raise WrongOption(f"register: {family!r} is no family of parts.{nearest(family, FAMILIES)}")
@@ -61,7 +61,7 @@ def register(family: str, name: str | None = None) -> Callable[[PartType], PartT
     def enter(part: PartType) -> PartType:
         key = name or snake_case(part.__name__)
         other = _parts[family].get(key)
-        if other is not None and source_file(other) != source_file(part):
+        if other is not None and not _redefined(other, part):
             raise WrongOption(
                 f"{family} {key} is defined twice: in {source_file(other)} and in {source_file(part)}. Give one of them another name."
             )
@@ -139,7 +139,7 @@ def check_value(option: Option, value: Any, where: str) -> None:
     """Hold one value against its option, also where the option is a part of its own."""
     if not option.is_part:
         option.check(value, where)
-    elif value is None and option.default is not None:
+    elif value is None and not option.nullable:
         raise WrongOption(f"{where}: null. It takes the name of a {family_of(option.name)}.")
     elif value is not None and not callable(value):
         check(family_of(option.name), value, where)
@@ -167,6 +167,12 @@ def source_file(part: Callable[..., Any]) -> str:
         return part.__module__
 
 
+def _redefined(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Whether they are one part that was defined again: its module was reloaded, or its cell of a notebook ran again."""
+    again = source_file(one) == source_file(other) or one.__module__ == other.__module__ == "__main__"
+    return again and one.__qualname__ == other.__qualname__
+
+
 def plugins() -> list[str]:
     """Load outside parts once per process, and tell which: entry points of `snnlab.plugins`, and `SNNLAB_PLUGINS`.
 
@@ -174,14 +180,17 @@ def plugins() -> list[str]:
     """
     global _plugins
     if _plugins is None:
-        _plugins = []
-        for point in entry_points(group="snnlab.plugins"):
-            _plugins.append(_imported(point.value, point.load))
-        for entry in filter(None, os.environ.get("SNNLAB_PLUGINS", "").split(os.pathsep)):
-            load = (
-                functools.partial(_load_file, Path(entry)) if entry.endswith(".py") else functools.partial(importlib.import_module, entry)
-            )
-            _plugins.append(_imported(entry, load))
+        _plugins = []  # before they run: a plugin may look up a part
+        try:
+            for point in entry_points(group="snnlab.plugins"):
+                _plugins.append(_imported(point.value, point.load))
+            for entry in filter(None, os.environ.get("SNNLAB_PLUGINS", "").split(os.pathsep)):
+                file = functools.partial(_load_file, Path(entry))
+                load = file if entry.endswith(".py") else functools.partial(importlib.import_module, entry)
+                _plugins.append(_imported(entry, load))
+        except BaseException:
+            _plugins = None  # or the next look-up would go on without the rest
+            raise
     return _plugins
 
 
@@ -218,9 +227,16 @@ def _load_file(path: Path) -> None:
     if not path.is_file():
         raise WrongOption(f"SNNLAB_PLUGINS: {path}: there is no such file. It takes files and modules, with {os.pathsep} between them.")
     name = _module_name(str(path))
+    other = getattr(sys.modules.get(name), "__file__", None)
+    if other is not None and Path(other) != path.resolve():
+        raise WrongOption(f"SNNLAB_PLUGINS: {other} and {path} have one name. Give one of the files another name.")
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
         raise WrongOption(f"SNNLAB_PLUGINS: {path}: it is no Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # before it runs: its classes must be found by pickle and by inspect
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from snnlab.draws import Draws
 from snnlab.errors import WrongOption
-from snnlab.options import FromRun, Part
+from snnlab.options import FromRun, Part, PositiveInt
 from snnlab.parts import Declared
 from snnlab.registry import register
 
@@ -26,8 +26,11 @@ class Synapse(Declared, nn.Module):
         draws: source of the initial values.
     """
 
-    inputs: FromRun[int]
-    units: FromRun[int]
+    takes: ClassVar[Literal["sequence", "step"]] = "sequence"
+    """Whether it is called once for all steps of what comes from below, or in each step for the layer's own outputs."""
+
+    inputs: FromRun[PositiveInt]
+    units: FromRun[PositiveInt]
     draws: FromRun[Draws | None] = None
 
     def __init__(self, **given: Any) -> None:
@@ -71,11 +74,15 @@ class Dense(Synapse):
 
         Raises: WrongOption, where the features are not `inputs` in number.
         """
-        if math.prod(x.shape[2:]) != self.inputs:
+        if x.dim() < 3 or math.prod(x.shape[2:]) != self.inputs:
             raise WrongOption(
                 f"dense: inputs of shape {tuple(x.shape)}. It takes (T, B, *features), {self.inputs} features in all."
             )
-        return nn.functional.linear(x.flatten(2) if x.dim() > 3 else x, self.weight, self.bias)
+        steps = x.shape[0]
+        if x.stride(0) == 0:  # a constant input is a view of one step: the product is made once, and seen at every step
+            x = x[:1]
+        currents = nn.functional.linear(x.flatten(2) if x.dim() > 3 else x, self.weight, self.bias)
+        return currents.expand(steps, -1, -1)
 
 
 @register("synapse")
@@ -88,13 +95,18 @@ class Recurrent(Synapse):
     Args:
         init: initial values of V; its gain decides whether tasks that need memory train at all.
         self_connections: whether a unit sees its own output; without, the diagonal of V is held at 0.
+    Raises: WrongOption, where inputs and units differ in number.
     """
+
+    takes: ClassVar[Literal["sequence", "step"]] = "step"
 
     init: Part = "torch_default"
     self_connections: bool = True
 
     def initialize(self) -> None:
         """V (units, units)."""
+        if self.inputs != self.units:
+            raise WrongOption(f"recurrent.inputs: {self.inputs}. It takes as many as there are units ({self.units}).")
         self.weight = self.initial("weight", self.init, (self.units, self.units), self.units)
 
     def effective_weight(self) -> Tensor:

@@ -6,26 +6,35 @@ Nothing heavy is imported before a subcommand needs it: `snnlab --help` answers 
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from snnlab import __version__
 from snnlab.errors import SnnlabError, WrongOption
 from snnlab.options import nearest
 
 
+class Stopped(SystemExit):
+    """The process was told to end by a signal. Not a KeyboardInterrupt: Lightning would end with exit code 1."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and give the exit code.
 
-    0 success, 1 a run that failed, 2 a wrong option, 128 + n when stopped by signal n.
+    0 success, 1 a run that failed, 2 a wrong option, 128 + n when stopped by signal n. With HYDRA_FULL_ERROR=1 an error
+    is raised instead, with its traceback.
 
     Args:
         argv: the words after `snnlab`; those of the process by default.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a module of this folder, once it was imported
     name, rest = (words[0], words[1:]) if words else ("--help", [])
     if name in ("-h", "--help"):
         print(_help())
@@ -36,17 +45,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if name not in _subcommands():
             raise WrongOption(f"{name}: there is no such command.{nearest(name, _subcommands())}")
-        code: int = importlib.import_module(f"snnlab.commands.{name}").main(rest)
+        with _ended_by_signals():
+            code: int = importlib.import_module(f"snnlab.commands.{name}").main(rest)
         return code
     except SnnlabError as error:
+        if os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0"):
+            raise
         print(f"snnlab: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("snnlab: interrupted.", file=sys.stderr)
-        return 128 + signal.SIGINT
+    except Stopped as stopped:
+        code = int(stopped.args[0])
+        print(f"snnlab: ended by {signal.Signals(code - 128).name}.", file=sys.stderr)
+        return code
     except BrokenPipeError:  # `snnlab list | head`
         sys.stderr.close()
         return 128 + signal.SIGPIPE
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """While it lasts, Ctrl-C and SIGTERM raise Stopped, unless they are ignored, as Ctrl-C is in the background."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number, handler in before.items() if handler != signal.SIG_IGN]
+    if threading.current_thread() is not threading.main_thread():  # where Python takes no handlers
+        heard = []
+    for number in heard:
+        signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(128 + number)
 
 
 def _subcommands() -> list[str]:

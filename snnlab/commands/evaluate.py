@@ -3,6 +3,8 @@
 snnlab evaluate RUN                        a run's folder, a checkpoint, `last`, or the beginning of a run's id
 snnlab evaluate RUN trainer.precision=bf16-mixed dataset.folder=DIR batch_size=500
 snnlab evaluate RUN --split val --json
+
+One process computes, however many trained the network; trainer.devices=… changes that.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import json
 import warnings
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+
+ALONE = {"trainer.devices": 1, "trainer.num_nodes": 1, "trainer.strategy": "auto"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -28,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     from snnlab.training.stored import changed, find, stored_config
 
     path = find(arguments.run)
-    config = changed(stored_config(path), values(arguments.overrides))
+    config = changed(stored_config(path), ALONE | values(arguments.overrides))
 
     from snnlab.training.console import quiet
     from snnlab.training.run import evaluate

@@ -8,9 +8,9 @@
   snnlab train -m neuron=lif,cuba seed=0,1,2        six runs, in sweeps/
 
 Every part is chosen by its name (neuron=, loss=, dataset=, …) and set by its options (neuron.tau=). Several metrics,
-regularizers, loggers and callbacks are chosen as a list: metric=[accuracy,mse]. Every argument of Lightning's Trainer
-is trainer.<its name>. What the run leaves lies in runs/<experiment>/<date_time>, or in output_dir=FOLDER; a sweep lies in
-sweeps/, or in sweep_dir=FOLDER. --cfg job prints the configuration and runs nothing.
+regularizers, loggers and callbacks are chosen as a list: regularizer=[rate_lower,rate_upper]. Every argument of
+Lightning's Trainer is trainer.<its name>. What the run leaves lies in runs/<experiment>/<date_time>, or in
+output_dir=FOLDER; a sweep lies in sweeps/, or in sweep_dir=FOLDER. --cfg job prints the configuration and runs nothing.
 """
 
 from __future__ import annotations
@@ -53,8 +53,11 @@ def main(argv: Sequence[str]) -> int:
     composer = Composer()
     sweep_dir = [word.partition("=")[2] for word in words if word.startswith("sweep_dir=")]
     overrides = composer.translated([word for word in words if not word.startswith("sweep_dir=")])
-    if sweep:
+    if sweep and "--cfg" not in flags:
         return _sweep(composer, overrides, sweep_dir[-1] if sweep_dir else None)
+    if sweep:
+        print("---\n".join(_as_yaml(composer.job(_own(job))) for job in composer.jobs(overrides)), end="")
+        return 0
     if sweep_dir:
         raise WrongOption("sweep_dir: it is for sweeps. Add -m, or use output_dir.")
     if swept := [override.key_or_group for override in parsed(overrides) if override.is_sweep_override()]:
@@ -79,12 +82,18 @@ def _sweep(composer: Any, overrides: list[str], sweep_dir: str | None) -> int:
     """All jobs are checked before the first one starts."""
     from snnlab.composition.sweep import run_sweep
 
-    jobs = composer.jobs(overrides)
-    configs = [composer.job([word for word in job if not word.startswith("hydra")]) for job in jobs]
+    configs = [composer.job(_own(job)) for job in composer.jobs(overrides)]
+    if any(config["output_dir"] for config in configs):
+        raise WrongOption("output_dir: each run of a sweep has its own folder, in sweep_dir. Use sweep_dir=FOLDER.")
     if sweep_dir is None:
         digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:8]
         sweep_dir = str(Path("sweeps") / (configs[0]["experiment"] or "run") / digest)
     return run_sweep(composer, overrides, Path(sweep_dir))
+
+
+def _own(words: Sequence[str]) -> list[str]:
+    """The words that are about the run, not about Hydra's sweeper and launcher."""
+    return [word for word in words if not word.startswith("hydra")]
 
 
 def _train_resolved(path: Path) -> int:
@@ -95,7 +104,12 @@ def _train_resolved(path: Path) -> int:
 
     if not path.is_file():
         raise BadData(f"train --resolved {path}: there is no such file. It takes the config.yaml of a run's folder.")
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise BadData(f"train --resolved {path}: it cannot be read ({type(error).__name__}).") from error
+    if not isinstance(config, dict) or not config.get("output_dir"):
+        raise BadData(f"train --resolved {path}: it is no config.yaml of a run's folder.")
     check_config(config)
     _run(config, _lines(path.parent / "overrides.txt"))
     return 0

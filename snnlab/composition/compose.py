@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import hydra
+import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
@@ -14,9 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from snnlab.composition.explain import explained
-from snnlab.composition.groups import conf_folder, store_groups
-from snnlab.composition.overrides import in_hydras_words, key_of, parsed
-from snnlab.composition.settle import Settling
+from snnlab.composition.groups import Groups, conf_folder
+from snnlab.composition.overrides import check_choices, in_hydras_words, key_of, parsed, removed, said
+from snnlab.composition.settle import Files, Settling
 from snnlab.errors import WrongOption
 from snnlab.training.config import check_config, complete, plain
 
@@ -30,7 +31,9 @@ class Composer:
     """
 
     def __init__(self) -> None:
-        self.groups = store_groups()
+        self._store = Groups()
+        self.groups = self._store.names
+        self._files: dict[tuple[str, ...], Files] = {}
 
     def translated(self, arguments: Sequence[str]) -> list[str]:
         """Overrides in Hydra's words."""
@@ -42,35 +45,40 @@ class Composer:
         Args:
             overrides: in Hydra's words, without sweeps.
         """
+        check_choices(overrides, self.groups)
         with _initialized():
             try:
                 final = hydra.compose(CONFIG, list(overrides), return_hydra_config=True)
-            except (HydraException, OmegaConfBaseException) as error:
+                files = self._said_by_files([word for word in overrides if key_of(word) == "experiment"])
+            except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
                 raise explained(error, self.groups, self._chosen(overrides)) from error
-            config = self._settled(final, overrides)
-        config["experiment"] = final.hydra.runtime.choices.get("experiment")
+        experiment, config = final.hydra.runtime.choices.get("experiment"), _plain(final)
+        if isinstance(config.get("experiment"), Mapping):
+            raise WrongOption(f"experiment={experiment}: its file lacks the first line `# @package _global_`.")
+        config = Settling(config, files, said(overrides), removed(overrides)).settled()
+        config["experiment"] = experiment
         check_config(config)
         return complete(config)
 
     def jobs(self, overrides: Sequence[str]) -> list[list[str]]:
         """The overrides of each job of a sweep."""
-        batches = BasicSweeper.split_arguments(parsed(overrides), max_batch_size=None)
+        with _initialized():
+            try:
+                changes = parsed(overrides, GlobalHydra.instance().config_loader())
+                batches = BasicSweeper.split_arguments(changes, max_batch_size=None)
+            except HydraException as error:
+                raise WrongOption(f"{error}. A sweep takes lists, as seed=0,1,2, and range(…).") from error
         return [list(job) for batch in batches for job in batch]
 
-    def _settled(self, final: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
-        chosen = dict(final.hydra.runtime.choices)
-        config = _plain(final)
-        rest = [
-            override
-            for override in overrides
-            if key_of(override).partition("/")[0].partition(".")[0] in ("experiment", "trainer", "sweep")
-        ]
-        planned = _plain(hydra.compose(CONFIG, rest)) if self._chooses_parts(overrides) else config
-        said = {key_of(override).replace("/", ".") for override in overrides}
-        return Settling(config, planned, chosen, said).settled()
-
-    def _chooses_parts(self, overrides: Sequence[str]) -> bool:
-        return any(key_of(override) in self.groups for override in overrides)
+    def _said_by_files(self, experiment: Sequence[str]) -> Files:
+        """What files say, without the defaults of parts and without the command line."""
+        key = tuple(experiment)
+        if key not in self._files:
+            with self._store.without_defaults():
+                composed = hydra.compose(CONFIG, list(experiment), return_hydra_config=True)
+            chosen = dict(composed.hydra.runtime.choices)
+            self._files[key] = Files(plain(OmegaConf.to_container(composed)), chosen)
+        return self._files[key]
 
     def _chosen(self, overrides: Sequence[str]) -> DictConfig | None:
         """The composition of the choices of groups alone: where an unknown key's nearest name is looked for."""
@@ -78,7 +86,7 @@ class Composer:
             override for override in overrides if key_of(override) in self.groups or key_of(override) == "experiment"
         ]
         for kept in (choices, [override for override in choices if "/" not in key_of(override)]):
-            with suppress(HydraException, OmegaConfBaseException):
+            with suppress(HydraException, OmegaConfBaseException, yaml.YAMLError):
                 return hydra.compose(CONFIG, kept)
         return None
 

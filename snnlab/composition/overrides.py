@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 
 from snnlab.errors import WrongOption
 from snnlab.registry import FAMILIES, family_of
+from snnlab.training.config import OPTIONAL, ROLES, SEVERAL
 
 _KEY = re.compile(r"^(?P<sign>[+~]*)(?P<key>[\w.]+)(?P<rest>(?:=.*)?)$", re.DOTALL)
 
@@ -20,17 +22,65 @@ def in_hydras_words(argument: str, groups: Collection[str]) -> str:
     """One override as Hydra takes it.
 
     neuron.surrogate=atan        becomes neuron/surrogate=atan: a part is chosen by its group
+    neuron.tau=3                 becomes ++neuron.tau=3: a file's `name` may have put a part there that Hydra does not know
+    output_neuron=null           becomes ~output_neuron
     layers.0.neuron=cuba         becomes ++layers.0.neuron.name=cuba: layers are open to any key
     """
     found = _KEY.match(argument)
-    if found is None:
-        return argument
+    if found is None or "~" in found["sign"]:
+        return argument.replace(".", "/") if argument.lstrip("~").replace(".", "/") in groups else argument
     sign, key, rest = found["sign"], found["key"], found["rest"]
-    if key.startswith("layers.") and "~" not in sign:
+    if rest == "=null" and key in (*OPTIONAL, "experiment"):
+        return f"~{key}"
+    if key.startswith("layers."):
         chooses = family_of(key.rpartition(".")[2]) in FAMILIES and not re.match(r"=\s*[\[{]|=null$", rest)
         return f"++{key}{'.name' if chooses else ''}{rest}"
-    group = key.replace(".", "/")
-    return f"{sign}{group}{rest}" if group in groups else argument
+    group = key.removesuffix(".name").replace(".", "/")
+    if group in groups and not re.match(r"=\s*\{", rest):
+        return f"{group}{rest}"
+    return f"++{key}{rest}" if sign == "" and key.partition(".")[0] in ROLES else argument
+
+
+def said(overrides: Sequence[str]) -> dict[str, Any]:
+    """What overrides in Hydra's words set: keys with dots and values, those of dicts one by one."""
+    changes = [override for override in parsed(overrides) if not override.is_delete()]
+    return dict(leaf for override in changes for leaf in _leaves(_dotted(override), override.value()))
+
+
+def removed(overrides: Sequence[str]) -> set[str]:
+    """The keys that overrides in Hydra's words remove, with dots."""
+    return {_dotted(override) for override in parsed(overrides) if override.is_delete()}
+
+
+def check_choices(overrides: Sequence[str], groups: Collection[str]) -> None:
+    """Refuse what cannot choose a part.
+
+    Raises: WrongOption.
+    """
+    for override in parsed(overrides):
+        key, value = _dotted(override), override.value()
+        if not key:
+            raise WrongOption(f"{override.input_line}: it takes name=value, as batch_size=500.")
+        if override.is_delete() or override.is_sweep_override() or key.replace(".", "/") not in {*groups, "experiment"}:
+            continue
+        if isinstance(value, Mapping):
+            if "name" in value:
+                raise WrongOption(
+                    f"{key}: {value}. A part is chosen by its name, its options are set one by one: "
+                    f"{key}={value['name']} {key}.OPTION=VALUE."
+                )
+        elif isinstance(value, list):
+            if key not in (*SEVERAL, "experiment"):
+                raise WrongOption(f"{key}: {value}. It takes one name.")
+        elif not isinstance(value, str):
+            several = f", or several: {key}=[a, b], [] for none" if key in SEVERAL else ""
+            shown = "null" if value is None else value
+            raise WrongOption(f"{key}: {shown}. It takes a name{several}.")
+
+
+def chosen_names(value: Any) -> list[str]:
+    """The names that the value of a group chooses."""
+    return [str(name) for name in value] if isinstance(value, list) else [str(value)]
 
 
 def values(arguments: Sequence[str]) -> dict[str, Any]:
@@ -42,16 +92,19 @@ def values(arguments: Sequence[str]) -> dict[str, Any]:
     for override in parsed(arguments):
         if override.is_sweep_override() or override.type is not OverrideType.CHANGE:
             raise WrongOption(f"{override.input_line}: it takes name=value, as batch_size=500.")
-        found[override.key_or_group.replace("/", ".")] = override.value()
+        found[_dotted(override)] = override.value()
     return found
 
 
-def parsed(overrides: Sequence[str]) -> list[Override]:
+def parsed(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
     """Overrides as Hydra reads them.
 
+    Args:
+        overrides: in Hydra's words.
+        loader: what `glob(*)` looks for names in.
     Raises: WrongOption, for what its grammar does not take.
     """
-    parser, found = OverridesParser.create(), []
+    parser, found = OverridesParser.create(loader), []
     for override in overrides:
         try:
             found.append(parser.parse_override(override))
@@ -62,10 +115,22 @@ def parsed(overrides: Sequence[str]) -> list[Override]:
     return found
 
 
-def _first_sentence(error: Exception) -> str:
-    return " ".join(str(error).partition("\nSee")[0].split())
-
-
 def key_of(override: str) -> str:
     """The key of an override, without signs, package and value."""
     return override.partition("=")[0].lstrip("+~").partition("@")[0]
+
+
+def _dotted(override: Override) -> str:
+    return str(override.key_or_group).replace("/", ".")
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, Mapping):
+        yield key, value
+        return
+    for name, inner in value.items():
+        yield from _leaves(f"{key}.{name}", inner)
+
+
+def _first_sentence(error: Exception) -> str:
+    return " ".join(str(error).partition("\nSee")[0].split())

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,10 @@ def run_sweep(composer: Composer, overrides: Sequence[str], folder: Path) -> int
             return _job(composer.job(words), words, swept, folder)
         except SnnlabError as error:  # the other jobs go on
             failed.append(f"{' '.join(words)}: {error}")
-            return None
+        except Exception as error:  # in a part, perhaps of a plugin: its author needs the place
+            traceback.print_exc()
+            failed.append(f"{' '.join(words)}: {type(error).__name__}: {error}")
+        return None
 
     before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     # Hydra reads sys.argv, and prints and exits by itself unless it is told to raise.
@@ -76,7 +80,7 @@ def _job(config: dict[str, Any], words: Sequence[str], swept: set[str], folder: 
     name = ",".join(
         word.lstrip("+~").replace("/", ".") for word in words if key_of(word) in {key.lstrip("+~") for key in swept}
     )
-    config["output_dir"] = str(folder / f"{_as_file_name(name)}_{run_id[:8]}")
+    config["output_dir"] = str(folder / "_".join(filter(None, (_as_file_name(name), run_id[:8]))))
     print(f"\njob {HydraConfig.get().job.num}: {name}")
     devices = config["trainer"].get("devices", "auto")
     result = _apart(config, words) if _is_several(devices, config["trainer"]) else _here(config, words)

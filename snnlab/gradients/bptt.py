@@ -13,7 +13,9 @@ from snnlab.registry import register
 
 
 @register("gradient")
-def bptt(network: Network, x: Tensor, state: Mapping[str, Any] | None = None, record: Record = (), draws: Draws | None = None) -> Result:
+def bptt(
+    network: Network, x: Tensor, state: Mapping[str, Any] | None = None, record: Record = (), draws: Draws | None = None
+) -> Result:
     """Backpropagation through time: autograd over the whole sequence, exact but for the spikes' surrogate derivative.
 
     Memory grows with T, as every step's state is kept for the way back.

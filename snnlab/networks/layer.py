@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from snnlab.draws import Draws
 from snnlab.errors import WrongOption
 from snnlab.neurons.base import Neuron, Sequence
-from snnlab.neurons.constants import as_tensor
+from snnlab.neurons.constants import as_tensor, spread
 from snnlab.synapses import Recurrent, Synapse
 
 
@@ -27,6 +28,7 @@ class Layer(nn.Module):
         noise: standard deviation of the noise in the current, which goes on to the next step; the neuron's gain
             scales it.
         readout_noise: standard deviation of the noise in what is read out, which the recurrent weights do not see.
+    Raises: WrongOption, for noise that is no standard deviation, and for recurrent weights of another size.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class Layer(nn.Module):
         readout_noise: float = 0.0,
     ) -> None:
         super().__init__()
-        if noise < 0 or readout_noise < 0:
+        if not (0 <= noise < math.inf and 0 <= readout_noise < math.inf):  # so written, it refuses NaN too
             raise WrongOption(f"layer: noise {noise}, readout_noise {readout_noise}. A standard deviation is >= 0.")
+        if recurrent is not None and recurrent.units != synapse.units:
+            raise WrongOption(f"layer: recurrent weights of {recurrent.units} units. It takes {synapse.units}.")
         self.synapse, self.neuron, self.recurrent = synapse, neuron, recurrent
         self.noise, self.readout_noise = noise, readout_noise
 
@@ -53,18 +57,15 @@ class Layer(nn.Module):
             x: what comes from below.
             state: the neuron's State to go on from.
             record: fields of the State to return for every step.
-            draws: source of noise; needed where there is noise.
+            draws: source of noise; needed where there is noise. The same draws give the same noise again.
             name: what the draws of this layer are called.
         Raises: WrongOption, for shapes that do not fit, and for noise without draws.
         """
-        # A constant input is a view of one step (stride 0): its product is the same at every step, and is made once.
-        still = x.stride(0) == 0 and x.shape[0] > 1
-        currents = (
-            self.synapse(x[:1]).expand(x.shape[0], *[-1] * (x.dim() - 1)) if still and x.dim() == 3 else self.synapse(x)
-        )
+        currents = self.synapse(x)
         if self.noise:
             sample = _source(draws, name).normal(f"{name}.noise", currents.shape, currents)
-            currents = currents + self.noise * as_tensor(self.neuron.noise_gain()).to(currents) * sample
+            gain = spread(as_tensor(self.neuron.noise_gain()), currents.shape[2:], f"{name}.noise_gain")
+            currents = currents + self.noise * gain.to(currents) * sample
         sequence: Sequence = self.neuron(currents, state, record, self.recurrent)
         if not self.readout_noise:
             return sequence

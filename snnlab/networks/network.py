@@ -54,17 +54,21 @@ class Network(nn.Module):
             x: the input, time first.
             state: what an earlier call returned as `state`, to go on from there.
             record: fields of the layers' states to return for every step: of all layers, or by layer's name.
-            draws: source of noise; needed where a layer has noise.
+            draws: source of noise; needed where a layer has noise. The same draws give the same noise again: a sequence
+                in several pieces takes other ones for each.
         Raises: WrongOption, for shapes, layers or fields that do not exist.
         """
         if x.dim() < 3 or 0 in x.shape[:2]:
             raise WrongOption(
                 f"network: input of shape {tuple(x.shape)}. It takes (T, B, *inputs), T and B at least 1."
             )
-        wanted = record if isinstance(record, Mapping) else dict.fromkeys(self.names, tuple(record))
+        fields = (record,) if isinstance(record, str) else record
+        wanted = fields if isinstance(fields, Mapping) else dict.fromkeys(self.names, tuple(fields))
         for name in wanted:
             if name not in self.names:
                 raise WrongOption(f"network: record names layer {name!r}.{nearest(name, self.names)}")
+        if state is not None and (not isinstance(state, Mapping) or set(state) != set(self.names)):
+            raise WrongOption(f"network: a state of another network. It takes a Result's, layers {', '.join(self.names)}.")
         sequences: dict[str, Sequence] = {}
         for name, layer in zip(self.names, self.layers, strict=True):
             sequences[name] = layer(
@@ -76,6 +80,9 @@ class Network(nn.Module):
     def step(
         self, x: Tensor, state: Mapping[str, Any] | None = None, draws: Draws | None = None
     ) -> tuple[Tensor, dict[str, Any]]:
-        """One step: x (B, *inputs) and the state before it, to the outputs (B, *units) and the state after it."""
+        """One step: x (B, *inputs) and the state before it, to the outputs (B, *units) and the state after it.
+
+        Where there is noise, each step takes draws of its own: Draws(seed, step).
+        """
         result: Result = self(x[None], state, draws=draws)
         return result.outputs[0], result.state

@@ -11,7 +11,7 @@ from snnlab.draws import Draws
 from snnlab.errors import WrongOption
 from snnlab.networks.layer import Layer
 from snnlab.options import nearest
-from snnlab.registry import build, check
+from snnlab.registry import build, check, get, names, split_spec
 
 PARTS_OF_A_LAYER = {"neuron": "neuron", "synapse": "synapse", "recurrent_synapse": "synapse"}
 NUMBERS_OF_A_LAYER = ("noise", "readout_noise")
@@ -85,31 +85,48 @@ class Plan:
             "synapse": self.synapse,
             "recurrent_synapse": self.recurrent_synapse,
         }
-        own = self.layers.get(str(index), {})
+        own = self._own(index)
         return {role: merged(spec, own[role]) if role in own else spec for role, spec in shared.items()}
 
     def numbers(self, index: int) -> dict[str, float]:
         """The numbers that one layer has for itself."""
-        return {name: value for name, value in self.layers.get(str(index), {}).items() if name in NUMBERS_OF_A_LAYER}
+        return {name: value for name, value in self._own(index).items() if name in NUMBERS_OF_A_LAYER}
 
     def check(self, count: int) -> None:
         """Refuse parts that cannot be built, before anything is built.
 
         Raises: WrongOption, for a layer, a part or an option that does not exist.
         """
-        for index, own in self.layers.items():
-            if index not in map(str, range(count)):
-                raise WrongOption(f"layers.{index}: there is no such layer; the network has 0 to {count - 1}.")
+        for name in self.layers:
+            if str(name) not in map(str, range(count)):
+                raise WrongOption(f"layers.{name}: there is no such layer; the network has 0 to {count - 1}.")
+        for index in range(count):
+            own, known = self._own(index), [*PARTS_OF_A_LAYER, *NUMBERS_OF_A_LAYER]
             for key in own:
-                known = [*PARTS_OF_A_LAYER, *NUMBERS_OF_A_LAYER]
                 if key not in known:
                     raise WrongOption(f"layers.{index}.{key}: a layer has no such option.{nearest(key, known)}")
-            for key, value in self.numbers(int(index)).items():
+            for key, value in self.numbers(index).items():
                 if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                     raise WrongOption(f"layers.{index}.{key}: {value!r}. It takes a number >= 0.")
-            for role, spec in self.parts(int(index), last=int(index) == count - 1).items():
+            for role, spec in self.parts(index, last=index == count - 1).items():
+                where = f"layers.{index}.{role}" if role in own else role
                 if role in own:
-                    check(PARTS_OF_A_LAYER[role], spec, f"layers.{index}.{role}")
+                    check(PARTS_OF_A_LAYER[role], spec, where)
+                _check_place(role, spec, where)
+
+    def _own(self, index: int) -> Mapping[str, Any]:
+        """The changes to one layer; a file may have its index as a number."""
+        return next((own for key, own in self.layers.items() if str(key) == str(index)), {})
+
+
+def _check_place(role: str, spec: Any, where: str) -> None:
+    """Weights of a layer back to itself act in each step, those from below on all steps at once."""
+    if PARTS_OF_A_LAYER[role] != "synapse" or callable(spec):
+        return
+    name, place = split_spec(spec, where)[0], "step" if role == "recurrent_synapse" else "sequence"
+    if get("synapse", name).takes != place:  # type: ignore[attr-defined]
+        fit = [other for other in names("synapse") if get("synapse", other).takes == place]  # type: ignore[attr-defined]
+        raise WrongOption(f"{where}={name}: it has another place in a layer. It takes {' or '.join(fit)}.")
 
 
 def merged(spec: Any, changes: Any) -> Any:

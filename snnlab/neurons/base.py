@@ -37,6 +37,16 @@ class Recurrence(Protocol):
     def __call__(self, outputs: Tensor, /) -> Tensor: ...
 
 
+class _Narrow:
+    """Recurrent weights of half precision, given outputs of float32."""
+
+    def __init__(self, recurrent: Recurrence, dtype: torch.dtype) -> None:
+        self.recurrent, self.dtype = recurrent, dtype
+
+    def __call__(self, outputs: Tensor, /) -> Tensor:
+        return self.recurrent(outputs.to(self.dtype))
+
+
 class Neuron(Declared, nn.Module):
     """A layer of neurons without its weights: currents (T, B, *units) to outputs (T, B, *units).
 
@@ -76,12 +86,19 @@ class Neuron(Declared, nn.Module):
                 setattr(cls, name, ConstantOption(name, cls.__dict__[name]))
 
     def __init__(self, **given: Any) -> None:
+        where = snake_case(type(self).__name__)
+        for name, value in given.items():
+            if isinstance(value, nn.Parameter):
+                raise WrongOption(f"{where}.{name}: a torch Parameter. It takes numbers or a tensor; to train it, learn=[{name}].")
         super().__init__(**given)
         self.forms: dict[str, LearnedForm] = {}
-        where = snake_case(type(self).__name__)
         known = options(type(self))
         self.units = None if self.units is None else list(self.units)
         self._hold_bounds(where)
+        if self.units is not None:
+            for name, option in known.items():
+                if is_constant(option):
+                    spread(as_tensor(getattr(self, name)), self.units, f"{where}.{name}")
         for name in self.learn:
             if name not in known or not is_constant(known[name]):
                 constants = [other for other, option in known.items() if is_constant(option)]
@@ -121,26 +138,31 @@ class Neuron(Declared, nn.Module):
             state: the State to go on from; `initial` decides without one.
             record: fields of the State to return for every step.
             recurrent: turns the outputs before a step into currents that join it.
-        Raises: WrongOption, for a shape or a field that does not fit.
+        Raises: WrongOption, for a shape, a state or a field that does not fit.
         """
         where = snake_case(type(self).__name__)
         if currents.dim() < 3 or 0 in currents.shape[:2]:
             raise WrongOption(f"{where}: currents of shape {tuple(currents.shape)}. It takes (T, B, *units), T and B at least 1.")
         if self.units is not None and tuple(currents.shape[2:]) != tuple(self.units):
             raise WrongOption(f"{where}: currents of units {tuple(currents.shape[2:])}, where the layer has {self.units}.")
-        record = tuple(record)
+        record = (record,) if isinstance(record, str) else tuple(record)
         for field in record:
             if field not in self.State._fields:
                 raise WrongOption(f"{where}: record={field!r} is no field of its state.{nearest(field, self.State._fields)}")
         # Half precision is for weights and products; a state that decays over many steps keeps float32.
         precision = torch.promote_types(currents.dtype, torch.float32)
         constants = self.step_constants(currents.shape[2:], currents.device, precision)
-        state = self.first_state(constants, currents.shape[1:], precision, currents.device) if state is None else state
+        if state is None:
+            state = self.first_state(constants, currents.shape[1:], precision, currents.device)
+        elif getattr(state, "_fields", ()) != self.State._fields or any(x.shape != currents.shape[1:] for x in state):
+            shape = tuple(currents.shape[1:])
+            raise WrongOption(f"{where}: a state of another kind or shape. It takes its own State, each field {shape}.")
         state = self.State(*[field.to(precision) for field in state])
+        narrow = currents.is_floating_point() and not torch.is_autocast_enabled(currents.device.type)
+        if recurrent is not None and narrow and currents.dtype != precision:
+            recurrent = _Narrow(recurrent, currents.dtype)
         sequence: Sequence = self.backend(self, currents.to(precision), state, constants, record, recurrent)
-        if torch.is_autocast_enabled(currents.device.type) or precision == currents.dtype:
-            return sequence
-        return sequence._replace(outputs=sequence.outputs.to(currents.dtype))
+        return sequence._replace(outputs=sequence.outputs.to(currents.dtype)) if narrow else sequence
 
     def step_constants(self, units: Iterable[int], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
         """`constants()` as tensors of one type, each broadcastable to (B, *units)."""
@@ -163,6 +185,8 @@ class Neuron(Declared, nn.Module):
 
     def _hold_bounds(self, where: str) -> None:
         for name, option in options(type(self)).items():
+            if is_constant(option) and as_tensor(getattr(self, name)).numel() == 0:
+                raise WrongOption(f"{where}.{name}: []. It takes {option.type}.")
             for mark in option.marks:
                 if isinstance(mark, AtLeast) and bool((as_tensor(getattr(self, name)) < getattr(self, mark.option)).any()):
                     other = getattr(self, mark.option)
@@ -173,16 +197,15 @@ class Neuron(Declared, nn.Module):
     def _learn_initial_state(self, where: str) -> None:
         if self.units is None:
             raise WrongOption(f"{where}.initial: learned needs the units. Give units.")
-        for name in self.State._fields:
-            if name != "spikes":  # a spike before the first step is no number that could be learned
-                self.register_parameter(f"initial_{name}", nn.Parameter(torch.zeros(self.units)))
+        fields = [name for name in self.State._fields if name != "spikes"]  # a spike before the first step is no number
+        if not fields:
+            raise WrongOption(f"{where}.initial: learned, and its state holds nothing but spikes. It takes rest.")
+        for name in fields:
+            self.register_parameter(f"initial_{name}", nn.Parameter(torch.zeros(self.units)))
 
     def __repr__(self) -> str:
-        given = [
-            f"{name}={getattr(self, f'_{name}', getattr(self, name))}"
-            for name, option in options(type(self)).items()
-            if is_constant(option)
-        ]
+        names = [name for name, option in options(type(self)).items() if is_constant(option)]
+        given = [f"{name}={_few(as_tensor(getattr(self, name)))}" for name in names]
         return f"{type(self).__name__}({', '.join(given)})"
 
 
@@ -204,6 +227,10 @@ class SpikingNeuron(Neuron):
     def gate(self, spikes: Tensor) -> Tensor:
         """The spikes as a reset sees them: without gradient if `detach_reset`."""
         return spikes.detach() if self.detach_reset else spikes
+
+
+def _few(value: Tensor) -> str:
+    return str(value.tolist()) if value.numel() <= 4 else f"{value.numel()} values"
 
 
 def _refuse_overrides(cls: type) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,38 +56,57 @@ def _is_union_with_tensor(annotation: Any) -> bool:
 class LearnedForm:
     """A learned constant as an unbounded parameter and back.
 
-    range (l, inf): value = l + exp(raw);   range (l, u): value = l + (u - l) sigmoid(raw);   no range: value = raw
+    range (l, inf): value = l + exp(raw);   range (-inf, u): value = u - exp(raw)
+    range (l, u): value = l + (u - l) sigmoid(raw);   no range: value = raw
+
+    raw acts as if it lay within -40 … 40, and a value that rounds to the end of its range is the next number inside,
+    so that no step of an optimizer, however large, leads out of the range or to a gradient that is not a number.
     """
+
+    FARTHEST = 40.0  # exp(±40) and the square of its inverse, which gradients of 1/tau hold, are numbers in float32
 
     def __init__(self, neuron: Neuron, option: Option) -> None:
         marks = option.marks
         others = [float(getattr(neuron, mark.option)) for mark in marks if isinstance(mark, AtLeast)]
-        lower = [float(mark.gt) for mark in marks if isinstance(mark, Gt)] + [float(mark.ge) for mark in marks if isinstance(mark, Ge)]  # type: ignore[arg-type]
-        upper = [float(mark.lt) for mark in marks if isinstance(mark, Lt)] + [float(mark.le) for mark in marks if isinstance(mark, Le)]  # type: ignore[arg-type]
-        self.lower = max(lower + others, default=None)
-        self.upper = min(upper, default=None)
+        lower, upper = ([getattr(mark, side, None) for mark in marks for side in sides] for sides in (("gt", "ge"), ("lt", "le")))
+        self.lower = max([float(edge) for edge in lower if edge is not None] + others, default=None)
+        self.upper = min([float(edge) for edge in upper if edge is not None], default=None)
 
     def raw(self, value: Tensor, where: str) -> Tensor:
         """The parameter that stands for `value`.
 
         Raises: WrongOption, where the value lies on the edge of its range, from which no gradient leads away.
         """
-        if self.lower is None:
-            return value
-        above = value - self.lower
-        raw = above.log() if self.upper is None else torch.logit(above / (self.upper - self.lower))
+        if self.lower is not None and self.upper is not None:
+            raw = torch.logit((value - self.lower) / (self.upper - self.lower))
+        elif self.lower is not None:
+            raw = (value - self.lower).log()
+        else:
+            raw = value if self.upper is None else (self.upper - value).log()
         if not bool(torch.isfinite(raw).all()):
-            raise WrongOption(
-                f"{where}: {value.tolist()}. To be learned it must lie inside its range, not on the edge: > {self.lower:g}"
-                + ("." if self.upper is None else f" and < {self.upper:g}.")
-            )
+            edges = [f"{sign} {edge:g}" for sign, edge in ((">", self.lower), ("<", self.upper)) if edge is not None]
+            inside = f"it must lie inside its range, not on the edge: {' and '.join(edges)}."
+            raise WrongOption(f"{where}: {value.tolist()}. To be learned {inside}")
         return raw
 
     def value(self, raw: Tensor) -> Tensor:
         """The constant that the parameter stands for."""
-        if self.lower is None:
+        near = raw.to(torch.promote_types(raw.dtype, torch.float32)).clamp(-self.FARTHEST, self.FARTHEST)
+        if self.lower is not None and self.upper is not None:
+            value = self.lower + (self.upper - self.lower) * torch.sigmoid(near)
+        elif self.lower is not None:
+            value = self.lower + near.exp()
+        elif self.upper is not None:
+            value = self.upper - near.exp()
+        else:
             return raw
-        return self.lower + (raw.exp() if self.upper is None else (self.upper - self.lower) * torch.sigmoid(raw))
+        least = None if self.lower is None else _next_to(self.lower, math.inf, value.dtype)
+        most = None if self.upper is None else _next_to(self.upper, -math.inf, value.dtype)
+        return value.clamp(least, most)
+
+
+def _next_to(edge: float, end: float, dtype: torch.dtype) -> float:
+    return torch.nextafter(torch.tensor(edge, dtype=dtype), torch.tensor(end, dtype=dtype)).item()
 
 
 class ConstantOption:

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
+from snnlab.errors import WrongOption
 from snnlab.neurons.base import Neuron
 from snnlab.neurons.constants import Constant
 from snnlab.registry import register
@@ -33,6 +34,11 @@ class Linear(Neuron):
     def constants(self) -> dict[str, Constant]:
         """None."""
         return {}
+
+    def check(self) -> None:
+        """Refuse a first state that nothing would look at."""
+        if self.initial == "learned":
+            raise WrongOption("linear.initial: learned. It has no memory, so that a first state has no effect. It takes rest.")
 
     def output(self, state: State) -> Tensor:
         """The current."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from snnlab.data.base import Batch, Data
 from snnlab.data.loader import Loader, loaders
 from snnlab.errors import WrongOption
+from snnlab.options import nearest, options
 from snnlab.registry import build, get
 from snnlab.training.checkpoint import BestAndLast, WholeFiles
 from snnlab.training.config import SEVERAL, plan
@@ -43,13 +45,13 @@ def load_data(config: Mapping[str, Any]) -> Data:
     return data
 
 
-def monitored(config: Mapping[str, Any]) -> tuple[str, str]:
+def monitored(config: Mapping[str, Any], outputs: int) -> tuple[str, str]:
     """The number that picks the best epoch, and whether its max or its min is best."""
     name = config["monitor"] or f"val/{next(iter(config['metric']), 'loss')}"
     metric = config["metric"].get(name.partition("/")[2])
     if metric is None:
         return name, "min"
-    built = build("metric", {"name": name.partition("/")[2], **metric}, outputs=2)()
+    built = build("metric", {"name": name.partition("/")[2], **metric}, outputs=outputs)()
     return name, "max" if built.higher_is_better else "min"
 
 
@@ -57,7 +59,7 @@ def build_module(
     config: Mapping[str, Any], inputs: tuple[int, ...], outputs: int, classes: tuple[str, ...]
 ) -> Training:
     """The LightningModule with all its parts."""
-    monitor, mode = monitored(config)
+    monitor, mode = monitored(config, outputs)
     known = {
         "outputs": outputs,
         "monitor": monitor,
@@ -88,7 +90,7 @@ def build_trainer(config: Mapping[str, Any], folder: Path, module: Training, *, 
 
     Raises: WrongOption, when Lightning refuses its arguments.
     """
-    monitor, mode = monitored(config)
+    monitor, mode = monitored(config, module.facts["outputs"])
     known = {"folder": str(folder), "monitor": monitor, "mode": mode}
     asked = dict(config["trainer"])
     bar = asked.pop("enable_progress_bar", None)
@@ -102,7 +104,7 @@ def build_trainer(config: Mapping[str, Any], folder: Path, module: Training, *, 
         loggers = [made for make in _several(config, "logger", known).values() if (made := make()) is not None]
         loggers.append(EpochLines(asked.get("max_epochs")))
     arguments: dict[str, Any] = {"enable_model_summary": False, "num_sanity_val_steps": 0} | asked
-    try:
+    with refusals(ValueError, TypeError, ImportError):
         return pl.Trainer(
             **arguments,
             logger=loggers or False,
@@ -113,8 +115,38 @@ def build_trainer(config: Mapping[str, Any], folder: Path, module: Training, *, 
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-    except (MisconfigurationException, ValueError, TypeError) as error:
+
+
+@contextmanager
+def refusals(*others: type[Exception]) -> Iterator[None]:
+    """Tell in one sentence that Lightning refuses an argument of its Trainer; some it checks only when it runs."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, (MisconfigurationException, *others)):
+            raise
         raise WrongOption(f"trainer: Lightning refuses it: {error}") from error
+
+
+def check_monitor(config: Mapping[str, Any], module: Training) -> None:
+    """Hold the number that picks the best epoch against those that the run computes.
+
+    Raises: WrongOption, for another one, and when a part needs a number of val and there is no validation.
+    """
+    name, _ = monitored(config, module.facts["outputs"])
+    rates = [f"{what}/{layer}" for layer in module.spiking for what in ("rate", "silent")]
+    known = [f"{stage}/{what}" for stage in ("val", "train") for what in ("loss", *config["metric"], *rates)]
+    if name not in known:
+        raise WrongOption(f"monitor: {name}. It takes a number of the run.{nearest(name, known)}")
+    if not name.startswith("val/") or config["trainer"].get("limit_val_batches", 1) != 0:
+        return
+    parts = [("scheduler", config["scheduler"]["name"]), *(("callback", part) for part in config["callback"])]
+    for family, part in parts:
+        if "monitor" in options(get(family, part)):
+            raise WrongOption(
+                f"{family}={part}: it looks at {name}, and trainer.limit_val_batches=0 leaves no validation. "
+                "Use monitor=train/loss, or leave it out."
+            )
 
 
 def wants_bar(asked: bool | None) -> bool:

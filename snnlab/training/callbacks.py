@@ -24,4 +24,6 @@ def early_stopping(
     """
     from pytorch_lightning.callbacks import EarlyStopping
 
-    return EarlyStopping(monitor, mode=mode, patience=patience, min_delta=min_delta)
+    # A number of val is looked at when it is new: at an epoch's end it may be missing, or that of an epoch before.
+    at_end = not monitor.startswith("val/")
+    return EarlyStopping(monitor, min_delta, patience, mode=mode, check_on_train_epoch_end=at_end)

@@ -36,7 +36,9 @@ class WholeFiles(TorchCheckpointIO):
 class BestAndLast(pl.callbacks.Checkpoint):
     """After every epoch: checkpoints/last.ckpt, and checkpoints/best.ckpt if the monitored number is as good as ever.
 
-    Of equally good epochs the later one is kept: it was trained for longer.
+    Of equally good epochs the later one is kept: it was trained for longer. A number of val counts only for the weights
+    it was computed with, so an epoch that does not end with a validation cannot be the best one. Without any that does,
+    the last epoch is chosen.
 
     Args:
         folder: the run's folder.
@@ -47,9 +49,15 @@ class BestAndLast(pl.callbacks.Checkpoint):
     def __init__(self, folder: Path, monitor: str, mode: str) -> None:
         self.best, self.last = folder / FOLDER / "best.ckpt", folder / FOLDER / "last.ckpt"
         self.monitor, self.mode = monitor, mode
-        self.score: float | None = None
+        self.score: float | None = None  # of the best epoch; None as long as there is nothing to choose by
         self.epoch = -1
         self.metrics: dict[str, float] = {}
+        self.validated = -1  # the step at which val was computed
+
+    @property
+    def chosen(self) -> Path:
+        """The checkpoint of the epoch that the run reports."""
+        return self.last if self.score is None else self.best
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know of the best epoch so far."""
@@ -59,21 +67,31 @@ class BestAndLast(pl.callbacks.Checkpoint):
         """Take up what `state_dict` gave."""
         self.score, self.epoch, self.metrics = state_dict["score"], state_dict["epoch"], state_dict["metrics"]
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note which weights val was computed with."""
+        if not trainer.sanity_checking:
+            self.validated = trainer.global_step
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if self.validated != trainer.global_step:  # Lightning keeps the numbers of an earlier validation
+            metrics = {name: value for name, value in metrics.items() if not name.startswith("val/")}
         if self._better(metrics):
             self.score, self.epoch, self.metrics = metrics[self.monitor], trainer.current_epoch, metrics
             trainer.save_checkpoint(self.best)
+        elif self.score is None:
+            self.epoch, self.metrics = trainer.current_epoch, metrics
+            if trainer.is_global_zero:
+                self.best.unlink(missing_ok=True)  # of an earlier run in this folder that did not end
         trainer.save_checkpoint(self.last)
 
     def _better(self, metrics: dict[str, float]) -> bool:
-        if self.monitor not in metrics:
-            known = ", ".join(sorted(metrics)) or "none; is trainer.limit_val_batches 0?"
-            raise FailedRun(f"monitor: {self.monitor} is not among the numbers of the epoch. There is {known}")
-        value = metrics[self.monitor]
-        if value != value or self.score is None:
-            return self.score is None
+        value = metrics.get(self.monitor)
+        if value is None or self.score is None or value != value:
+            return value is not None and self.score is None
+        if self.score != self.score:  # NaN, while nothing better was known
+            return True
         return value >= self.score if self.mode == "max" else value <= self.score
 
 

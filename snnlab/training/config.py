@@ -11,7 +11,7 @@ from snnlab.errors import WrongOption
 from snnlab.networks.plan import Plan
 from snnlab.options import Option, PositiveInt, nearest, options, settings
 from snnlab.registry import check, check_value, family_of, get, split_spec
-from snnlab.training.lightning_options import lightning_options
+from snnlab.training.lightning_options import OURS, lightning_options
 
 ROLES: dict[str, str] = {
     "task": "task",
@@ -88,7 +88,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     for family in SEVERAL:
         for name, given in _each(config.get(family), family):
             check(family, {"name": name, **given}, f"{family}.{name}")
-    _check_plain(config.get("trainer", {}), lightning_options(), "trainer.")
+    _check_trainer(config.get("trainer", {}))
     _check_layers(config)
     _check_fields(config)
     _check_steps(config)
@@ -142,6 +142,20 @@ def plan(config: Mapping[str, Any], inputs: Iterable[int], outputs: int) -> Plan
         backend=config["backend"],
         seed=config["seed"],
     )
+
+
+def unknown_trainer_option(name: str) -> str:
+    """What is wrong with an argument that a run's Trainer does not take, in a sentence."""
+    if name in OURS:
+        return f"trainer.{name}: it is not for options: {OURS[name]}."
+    return f"trainer.{name}: there is no such option.{nearest(name, lightning_options())}"
+
+
+def _check_trainer(given: Any) -> None:
+    unknown = [name for name in given if name not in lightning_options()] if isinstance(given, Mapping) else []
+    if unknown:
+        raise WrongOption(unknown_trainer_option(unknown[0]))
+    _check_plain(given, lightning_options(), "trainer.")
 
 
 def _check_plain(given: Any, known: Mapping[str, Option], where: str) -> None:

@@ -26,6 +26,7 @@ _UNAVOIDABLE = (
     r".*smaller than the logging interval.*",  # numbers are logged by epoch, not by step
     r".*Checkpoint directory .* exists.*",
     r".*GPU available but not used.*",
+    r".*It is recommended to use `self\.log.*sync_dist=True.*",  # the numbers are those of all processes already
 )
 
 
@@ -88,14 +89,19 @@ def _columns(row: Mapping[str, float]) -> Iterator[str]:
 
 
 @contextmanager
-def speaking(folder: Path, *, bar: bool) -> Iterator[None]:
-    """Send the log to log.txt, and to standard output where no bar is drawn; keep back idle warnings."""
+def speaking(folder: Path, *, bar: bool, main: bool = True) -> Iterator[None]:
+    """Send the log to log.txt, and to standard output where no bar is drawn; keep back idle warnings.
+
+    Args:
+        folder: the run's folder.
+        bar: whether a bar is drawn.
+        main: whether this is the first process of the run; the others say only why they fail.
+    """
     handlers: list[logging.Handler] = [_file_handler(folder / "log.txt")]
-    console = logging.StreamHandler(sys.stdout)
-    console.setFormatter(_Plain())
-    console.setLevel(logging.WARNING if bar else logging.INFO)
-    console.addFilter(lambda record: record.levelno < logging.ERROR)  # the command prints an error itself, and ends
-    handlers.append(console)
+    if main:
+        handlers.append(_console_handler(logging.WARNING if bar else logging.INFO))
+    else:
+        handlers[0].setLevel(logging.ERROR)
     level, log.propagate = log.level, False
     log.setLevel(logging.INFO)
     for handler in handlers:
@@ -126,6 +132,14 @@ def _file_handler(path: Path) -> logging.Handler:
         path, encoding="utf-8"
     )  # appended to while the run lives: the one file that cannot be renamed into place
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    return handler
+
+
+def _console_handler(level: int) -> logging.Handler:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_Plain())
+    handler.setLevel(level)
+    handler.addFilter(lambda record: record.levelno < logging.ERROR)  # the command prints an error itself, and ends
     return handler
 
 

@@ -18,7 +18,7 @@ _ALWAYS = (
     "or a higher neuron.threshold."
 )
 _LOST = (
-    "Its class is lost, and no gradient may bring it back: the usual failure of the rectangular surrogate. "
+    "A class may be lost so, as no gradient may bring it back: the usual failure of the rectangular surrogate. "
     "What usually helps: a smaller optimizer.lr, a smaller synapse.init.gain, or a wider surrogate "
     "(neuron.surrogate.a=2, atan, fast_sigmoid)."
 )
@@ -35,6 +35,7 @@ class Health:
     def __init__(self, output: str | None, classes: tuple[str, ...]) -> None:
         self.output, self.classes, self.told = output, classes, set[str]()
         self.quiet: set[int] = set()  # the output units that did not fire in the epoch before
+        self.lost: set[int] = set()  # those that were told
 
     def examine(self, rates: Mapping[str, Tensor], epoch: int) -> None:
         """Tell what is wrong with the rates (units,) of each layer, spikes per step.
@@ -51,13 +52,15 @@ class Health:
                 self._tell(f"layer {name} fired at every step of the whole epoch {epoch}. {_ALWAYS}", f"{name} always")
             elif name == self.output:
                 quiet = {int(i) for i in (values == 0).nonzero()}
-                if lost := [self.classes[i] if i < len(self.classes) else str(i) for i in sorted(quiet & self.quiet)]:
-                    units = "unit of class" if len(lost) == 1 else "units of classes"
-                    self._tell(
-                        f"the output {units} {', '.join(lost)} never fired in two epochs. {_LOST}",
-                        f"{name} lost {lost}",
-                    )
+                self._tell_lost(sorted((quiet & self.quiet) - self.lost))
+                self.lost |= quiet & self.quiet
                 self.quiet = quiet
+
+    def _tell_lost(self, units: list[int]) -> None:
+        if units:
+            classes = ", ".join(self.classes[i] if i < len(self.classes) else str(i) for i in units)
+            which = "unit of class" if len(units) == 1 else "units of classes"
+            log.warning("the output %s %s never fired in two epochs. %s", which, classes, _LOST)
 
     def _tell(self, text: str, key: str) -> None:
         if key not in self.told:

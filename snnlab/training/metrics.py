@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from snnlab.errors import WrongOption
 from snnlab.options import FromRun, PositiveInt
 from snnlab.registry import register
 
@@ -17,10 +18,15 @@ def accuracy(*, outputs: FromRun[int], top_k: PositiveInt = 1) -> Metric:
 
     Args:
         top_k: how many of the highest scores are looked at.
+    Raises: WrongOption, for fewer than two outputs, and for more scores than there are.
     Source: torchmetrics MulticlassAccuracy, average micro.
     """
     from torchmetrics.classification import MulticlassAccuracy
 
+    if outputs < 2:
+        raise WrongOption(f"metric=accuracy: {outputs} output. It takes classes, two or more. Choose metric=[mse].")
+    if top_k > outputs:
+        raise WrongOption(f"metric.accuracy.top_k: {top_k}. There are {outputs} outputs: it takes 1 … {outputs}.")
     return MulticlassAccuracy(outputs, top_k=top_k, average="micro")
 
 

@@ -86,7 +86,7 @@ class Training(pl.LightningModule):
             loss = loss + sum(regularizer(outputs, outcome.mask) for outputs in outcome.hidden())
         self.latest_loss = loss.detach()
         if loss.device.type == "cpu" and not bool(torch.isfinite(loss)):  # elsewhere asking would make the device wait
-            raise self._not_finite("the loss", float(loss))
+            raise self._not_finite("the loss", float(self.latest_loss))
         world = self.trainer.world_size
         # Ranks' gradients are averaged: weigh each by its samples, so that the mean is that of the whole batch.
         return loss if world == 1 else loss * (outcome.result.outputs.shape[1] * world / batch.size)
@@ -146,6 +146,8 @@ class Training(pl.LightningModule):
         optimizer = self.parts.optimizer([p for p in self.parameters() if p.requires_grad])
         steps = self.trainer.estimated_stepping_batches
         schedule = self.parts.scheduler(optimizer, total_steps=int(steps) if steps != float("inf") else 0)
+        if schedule and schedule.get("monitor", "").startswith("val/"):  # only where there is a new number
+            schedule["frequency"] = self.trainer.check_val_every_n_epoch or 1
         return {"optimizer": optimizer} | ({} if schedule is None else {"lr_scheduler": schedule})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import torch
 from annotated_types import Ge, Len, Lt
 from torch.optim import Optimizer
 
+from snnlab.errors import WrongOption
 from snnlab.options import NonNegativeFloat, PositiveFloat
 from snnlab.registry import register
 
@@ -89,8 +90,13 @@ def sgd(
         momentum: part of the last step that goes into this one.
         nesterov: whether the gradient is taken after the momentum's part; needs momentum.
         weight_decay: L2 penalty, added to the gradient.
+    Raises: WrongOption, for nesterov without momentum.
     Source: torch.optim.SGD.
     """
+    if nesterov and momentum == 0:
+        raise WrongOption(
+            "optimizer.nesterov: true, and momentum 0. It takes a momentum > 0, as optimizer.momentum=0.9."
+        )
     return torch.optim.SGD(parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
 
 

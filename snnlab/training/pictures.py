@@ -33,9 +33,11 @@ def draw(
 
 
 def confusion_matrix(module: Training, classes: int) -> np.ndarray | None:
-    """How often each class of test (row) was taken for each (column); None where there are no classes."""
+    """How often each class of test (row) was taken for each (column); None without classes, and without samples."""
+    if not classes or not module.tallies["test"].samples:
+        return None
     scores, targets = module.tallies["test"].scored()
-    if not classes or targets.dtype.is_floating_point:
+    if targets.dtype.is_floating_point:
         return None
     matrix = np.zeros((classes, classes), dtype=int)
     np.add.at(matrix, (targets.cpu().numpy(), scores.argmax(-1).cpu().numpy()), 1)

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 import yaml
 
 from snnlab import files
 from snnlab.errors import BadData, FailedRun, SnnlabError, WrongOption
 from snnlab.training import checkpoint as checkpoints
-from snnlab.training import identity
-from snnlab.training.assemble import Batches, build_module, build_trainer, load_data, monitored, wants_bar
+from snnlab.training import identity, table
+from snnlab.training.assemble import (
+    Batches,
+    build_module,
+    build_trainer,
+    check_monitor,
+    load_data,
+    monitored,
+    refusals,
+    wants_bar,
+)
 from snnlab.training.checkpoint import BestAndLast
 from snnlab.training.console import log, speaking
 from snnlab.training.module import Training
@@ -43,32 +53,35 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str,
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if main:
+            (folder / table.NAME).unlink(missing_ok=True)  # of an earlier run in this folder that did not end
             files.write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
             files.write_text(folder / "overrides.txt", "".join(f"{line}\n" for line in overrides))
     except OSError as error:
         raise WrongOption(f"output_dir: {folder} cannot be written to ({error.strerror}).") from error
-    with speaking(folder, bar=wants_bar(config["trainer"].get("enable_progress_bar"))):
+    with speaking(folder, bar=wants_bar(config["trainer"].get("enable_progress_bar")), main=main):
         try:
-            result = _train(config, folder, run_id, overrides, main)
+            return _train(config, folder, run_id, overrides, main)
         except SnnlabError as error:
             log.error("%s", error)
             raise
-    return result
+        except Exception:
+            log.exception("the run failed")
+            raise
 
 
 def finished(folder: Path, run_id: str) -> dict[str, Any] | None:
     """The result of a run that is done, None where there is none.
 
-    Raises: WrongOption, when the folder holds another run.
+    Raises: WrongOption, when the folder holds another run; BadData, when its result.json cannot be read.
     """
     path = folder / RESULT
-    if not path.exists():
-        return None
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadData(f"{path}: it is no JSON ({error}).") from error
-    if result.get("id") != run_id:
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise BadData(f"{path}: it cannot be read ({error}).") from error
+    if not isinstance(result, dict) or result.get("id") != run_id:
         raise WrongOption(
             f"output_dir: {folder} holds another run, which is done. Choose another folder, or remove that one."
         )
@@ -83,23 +96,21 @@ def _train(
     data = load_data(config)
     module = build_module(config, data.units, data.outputs, data.classes)
     module.facts |= {"id": run_id, "plugins": identity.plugin_parts(config), "versions": identity.versions()}
+    check_monitor(config, module)
     trainer = build_trainer(config, folder, module)
     log.info("%s", _opening(config, folder, module, data.parts))
     batches = Batches(data, config)
-    trainer.fit(module, datamodule=batches)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    saved = next(callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestAndLast))
-    chosen = saved.best if saved.best.exists() else saved.last
-    module.load_state_dict(checkpoints.load(chosen)["state_dict"])
-    trainer.test(module, datamodule=batches, verbose=False)
+    saved = _fit(trainer, module, batches)
+    module.load_state_dict(checkpoints.load(saved.chosen)["state_dict"])
+    with refusals():
+        trainer.test(module, datamodule=batches, verbose=False)
     metrics = {name: value for name, value in saved.metrics.items() if name.startswith("val/")}
     metrics |= {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
     result = {
         "status": "completed",
         "id": run_id,
         "metrics": metrics,
-        "best_checkpoint": str(chosen.relative_to(folder)),
+        "best_checkpoint": str(saved.chosen.relative_to(folder)),
         "best_epoch": saved.epoch,
         "seconds": round(time.perf_counter() - start, 3),
         "epochs": trainer.current_epoch,
@@ -117,13 +128,35 @@ def _train(
     return result
 
 
+def _fit(trainer: pl.Trainer, module: Training, batches: Batches) -> BestAndLast:
+    """Train, and tell which epoch was chosen.
+
+    Raises: FailedRun, when not one epoch was trained.
+    """
+    try:
+        with refusals():
+            trainer.fit(module, datamodule=batches)
+    except BaseException:
+        if trainer.strategy.launcher is not None:  # the other processes would wait for this one
+            trainer.strategy.launcher.kill(signal.SIGTERM)
+        raise
+    saved = next(callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestAndLast))
+    if saved.epoch < 0:
+        raise FailedRun(
+            "no epoch was trained: trainer.max_epochs, max_steps, max_time or limit_train_batches leaves nothing to do."
+        )
+    if saved.score is None:
+        log.info("Note: no epoch ended with a new %s, so the last epoch is the one that counts.", saved.monitor)
+    return saved
+
+
 def _draw(config: Mapping[str, Any], folder: Path, module: Training, batches: Batches) -> bool:
     if not config["plots"]:
         return False
     from snnlab.training import pictures  # matplotlib, only where it is needed
 
     confusion = pictures.confusion_matrix(module, len(batches.data.classes))
-    pictures.draw(folder, module, batches.data, confusion, *monitored(config))
+    pictures.draw(folder, module, batches.data, confusion, *monitored(config, module.facts["outputs"]))
     return True
 
 
@@ -176,14 +209,6 @@ def evaluate(path: Path, config: Mapping[str, Any], stage: str = "test") -> dict
         ) from error
     trainer = build_trainer(config, path.parent, module, training=False)
     run = trainer.test if stage == "test" else trainer.validate
-    run(module, datamodule=Batches(data, config), verbose=False)
+    with refusals():
+        run(module, datamodule=Batches(data, config), verbose=False)
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
-
-
-def main_exit(error: SnnlabError) -> int:
-    """Print an error in one sentence and give its exit code."""
-    print(f"snnlab: {error}", file=sys.stderr)
-    return error.exit_code
-
-
-__all__ = ["RESULT", "FailedRun", "evaluate", "finished", "train"]

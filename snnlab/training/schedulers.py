@@ -9,6 +9,7 @@ from annotated_types import Gt, Lt
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, ReduceLROnPlateau, StepLR
 
+from snnlab.errors import WrongOption
 from snnlab.options import Fraction, FromRun, NonNegativeFloat, PositiveInt
 from snnlab.registry import register
 
@@ -96,6 +97,10 @@ def plateau(
 
 
 def _by_step(optimizer: Optimizer, total_steps: int, warmup: float, fall: Any) -> dict[str, Any]:
+    if total_steps < 1:
+        raise WrongOption(
+            f"scheduler: {total_steps} steps. It must know the last one: set trainer.max_epochs or trainer.max_steps."
+        )
     rise = round(warmup * total_steps)
 
     def factor(step: int) -> float:

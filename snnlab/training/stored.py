@@ -41,7 +41,8 @@ def find(run: str, root: Path = Path()) -> Path:
         )
     if not found:
         raise BadData(
-            f"{run}: there is no such run. It takes a run's folder, a checkpoint, `last`, or 4 or more characters of an id."
+            f"{run}: there is no such run. "
+            "It takes a run's folder, a checkpoint, `last`, or 4 or more characters of an id."
         )
     return _checkpoint(found[-1])
 

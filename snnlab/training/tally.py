@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from snnlab.errors import WrongOption
 from snnlab.training.outcome import Outcome
 
 
@@ -50,12 +51,21 @@ class Tally:
         return {name: counts / self.steps for name, counts in self.spikes.items()}
 
     def values(self, metrics: Mapping[str, Metric]) -> dict[str, Tensor]:
-        """The numbers of the epoch: loss, metrics, and mean rate and silent fraction of each layer that fires."""
+        """The numbers of the epoch: loss, metrics, and mean rate and silent fraction of each layer that fires.
+
+        Raises: WrongOption, when a metric cannot compare the scores with the targets.
+        """
         values = {"loss": torch.as_tensor(self.loss / max(self.samples, 1))}
         scores, targets = self.scored()
         for name, metric in metrics.items():
             metric.reset()
-            metric.update(scores, targets)
+            try:
+                metric.update(scores, targets)
+            except (RuntimeError, ValueError) as error:
+                raise WrongOption(
+                    f"metric={name}: it cannot compare scores {tuple(scores.shape)} "
+                    f"with targets {tuple(targets.shape)} of {targets.dtype}. Choose another metric."
+                ) from error
             values[name] = metric.compute()
         for name, rates in self.rates().items():
             values[f"rate/{name}"] = rates.mean()
