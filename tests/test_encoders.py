@@ -39,6 +39,11 @@ def test_bernoulli_spikes_where_a_uniform_number_is_below_the_probability(rng):
     assert spikes.tolist() == wanted
 
 
+def test_bernoulli_never_spikes_for_0_even_where_0_is_drawn(monkeypatch):
+    monkeypatch.setattr(Draws, "uniform", lambda self, name, shape, like, batch: torch.zeros(shape))
+    assert Bernoulli(steps=2)(torch.tensor([[0.0, 0.5]]), Draws(0)).tolist() == [[[0, 1]]] * 2
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_bernoulli_spikes_as_often_as_the_probability_says(dtype):
     steps, probabilities = 40_000, [0.0, 2**-10, 0.125, 0.5, 1.0]  # bfloat16 has them all
@@ -119,7 +124,7 @@ def test_an_input_up_to_the_threshold_never_spikes():
     assert times(Latency(steps=50, threshold=0.5, curve="logarithmic")(inputs, Draws(0))) == [[-1, -1, 21]]
 
 
-SERIES = torch.tensor([[[0.0, 1.0]], [[0.5, 1.0]], [[0.75, 0.0]], [[0.0, 0.25]]])  # (4, 1, 2)
+SERIES = torch.tensor([[[0.0, 1.0]], [[0.5, 1.0]], [[0.75, 0.0]], [[0.25, 0.25]]])  # (4, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +142,12 @@ def test_delta_spikes_where_the_change_reaches_the_threshold(off, wanted):
 def test_delta_tells_the_shape_of_its_steps():
     assert Delta().features((3, 4)) == (3, 8)
     assert Delta(off="signed").features((3, 4)) == Identity().features((3, 4)) == (3, 4)
+
+
+def test_a_current_takes_gradients_back_to_its_input():
+    inputs = torch.tensor([[1.0, -2.0]], requires_grad=True)
+    Constant(steps=3, gain=2.0)(inputs, Draws(0)).sum().backward()  # a warning, of reading a number off it, is an error
+    assert inputs.grad.tolist() == [[6, 6]]
 
 
 def test_identity_is_the_series_itself():
@@ -187,8 +198,10 @@ def test_later_batches_are_not_looked_at_where_that_would_make_a_device_wait(nam
     wanted = encode(inputs, Draws(0))
     later = encode(inputs.to("meta"), Draws(0))  # whose values nobody can look at
     assert (later.shape, later.device.type) == (wanted.shape, "meta")
-    with pytest.raises(RuntimeError, match="meta"):  # the first one is
-        built(name)(inputs.to("meta"), Draws(0))
+    fresh = built(name)
+    for _ in range(2):  # the first one is, until one was found good
+        with pytest.raises(RuntimeError, match="meta"):
+            fresh(inputs.to("meta"), Draws(0))
 
 
 @pytest.mark.parametrize("part", [Constant, Bernoulli, Latency])

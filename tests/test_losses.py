@@ -226,6 +226,21 @@ def test_no_value_is_looked_at_where_that_would_make_a_device_wait(name):
     assert loss(outputs, target, torch.ones(T, B, device="meta").bool()).shape == ()
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_class_numbers_may_be_whole_numbers_of_any_size(dtype, rng):
+    target = torch.tensor([2, 0, 1, 1])
+    for loss in (RateMSE(), CountCrossEntropy(), MembraneCrossEntropy(), MembraneCrossEntropy(over_time="each_step")):
+        outputs = torch.rand(T, B, N, generator=rng)
+        assert torch.equal(loss(outputs, target.to(dtype)), loss(outputs, target))
+
+
+@pytest.mark.parametrize("part", [RateMSE, SpikeCount, TraceMSE])
+def test_the_outputs_not_the_target_decide_the_precision(part, rng):
+    target = torch.rand(B, N, generator=rng, dtype=torch.float64)
+    for dtype, wanted in ((torch.float32, torch.float32), (torch.bfloat16, torch.float32)):
+        assert part()(torch.rand(T, B, N, generator=rng).to(dtype), target).dtype == wanted
+
+
 def test_one_unit_takes_one_value_a_sample(rng):
     outputs, target = torch.rand(T, B, 1, generator=rng), torch.rand(B, generator=rng)
     for loss in (RateMSE(), SpikeCount(), TraceMSE()):

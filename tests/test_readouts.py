@@ -89,6 +89,11 @@ def test_the_last_valid_step_counts_also_where_earlier_ones_are_invalid():
     assert MeanOverTime()(POTENTIAL, mask).flatten().tolist() == [1.5, -2]
 
 
+def test_padding_is_below_any_potential():
+    mask = torch.tensor([[True], [False]])
+    assert MaxOverTime()(torch.full((2, 1, 1), -1e30), mask).item() == torch.tensor(-1e30).item()
+
+
 def test_steps_that_reach_the_maximum_alike_share_its_gradient():
     potential = torch.tensor([[[2.0]], [[1.0]], [[2.0]], [[2.0]]], requires_grad=True)
     max_over_time(potential, torch.tensor([[True], [True], [True], [False]])).backward()

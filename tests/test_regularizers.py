@@ -87,6 +87,12 @@ def test_gradients_equal_finite_differences(name, rng):
     assert torch.autograd.gradcheck(lambda x: PARTS[name](x, mask_of(LENGTHS)), spikes)
 
 
+def test_long_bfloat16_spike_trains_are_counted_exactly():
+    spikes = torch.ones(514, 1, 1, dtype=torch.bfloat16)
+    spikes[257:] = 0  # 257 is no bfloat16
+    assert RateL2()(spikes).item() == 0.25
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("spikes", "mask", "message"),
