@@ -1,6 +1,6 @@
-"""What a training step of a run costs beside the network's own work: the same tiny network in a bare PyTorch loop and in a run.
+"""What a training step of a run costs beside the network: one tiny network in a bare loop and in a run.
 
-    python scripts/measure_overhead.py        prints milliseconds a step, medians of interleaved rounds, one thread
+python scripts/measure_overhead.py        prints milliseconds a step, medians of interleaved rounds, one thread
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from snnlab.training.assemble import build_module, load_data
 from snnlab.training.run import train
 
 ROUNDS, EPOCHS = 5, 20
-OPTIONS = ["network.hidden=[16]", "time.steps=2", "plots=false", f"trainer.max_epochs={EPOCHS}", "trainer.accelerator=cpu"]
+OPTIONS = ["network.hidden=[16]", "time.steps=2", "plots=false", "trainer.accelerator=cpu"]
 
 
 def bare(config: dict) -> float:
@@ -45,7 +45,8 @@ def bare(config: dict) -> float:
 def ours(config: dict, epochs: int) -> tuple[float, int]:
     """Seconds of a whole run of so many epochs, and its steps."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        changed = config | {"output_dir": str(Path(folder) / "run"), "trainer": config["trainer"] | {"max_epochs": epochs}}
+        trainer = config["trainer"] | {"max_epochs": epochs}
+        changed = config | {"output_dir": str(Path(folder) / "run"), "trainer": trainer}
         start = time.perf_counter()
         train(changed)
         return time.perf_counter() - start, epochs * -(-1257 // config["batch_size"])
@@ -64,7 +65,9 @@ def main() -> None:
         run.append(1000 * (long - short) / (many - few))
     over = [ours - bare for ours, bare in zip(run, plain, strict=True)]
     print(f"bare loop {statistics.median(plain):.2f} ms a step, run {statistics.median(run):.2f} ms a step")
-    print(f"a run costs {statistics.median(over):.2f} ms a step more, epoch ends (validation, checkpoint, log) included")
+    print(
+        f"a run costs {statistics.median(over):.2f} ms a step more, with validation, checkpoints and log of its epochs"
+    )
 
 
 if __name__ == "__main__":

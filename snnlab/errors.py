@@ -1,4 +1,4 @@
-"""What can go wrong through no fault of the code: each error is told in one sentence and ends a command with its exit code."""
+"""What can go wrong through no fault of the code: told in one sentence, with an exit code."""
 
 from __future__ import annotations
 
