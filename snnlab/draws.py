@@ -33,7 +33,9 @@ class Draws:
 
     def __init__(self, *key: int | str, rank: int = 0, world: int = 1, size: int | None = None) -> None:
         if world > 1 and size is None:
-            raise WrongOption(f"draws: {world} processes and no size. It takes the number of samples in the whole batch.")
+            raise WrongOption(
+                f"draws: {world} processes and no size. It takes the number of samples in the whole batch."
+            )
         self.key, self.rank, self.world, self.size = key, rank, world, size
 
     def generator(self, name: str, device: torch.device | str = "cpu") -> torch.Generator:

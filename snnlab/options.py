@@ -31,7 +31,7 @@ FromRun = Annotated[T, "supplied by the run"]
 """Marks a parameter that the run supplies (`dt`, `units`, `steps`): open to Python, absent from configuration."""
 
 Part = Annotated[Any, "a part"]
-"""An option that is itself a part: a name, a dict of a name and options, or a callable. It is named after its family."""
+"""An option that is itself a part, named after its family: a name, a dict of a name and options, or a callable."""
 
 PositiveInt = Annotated[int, Gt(0)]
 NonNegativeFloat = Annotated[float, Ge(0)]
@@ -90,7 +90,9 @@ class Option:
         """
         if self.is_part or (self.supplied and not isinstance(value, _PLAIN)):
             return  # a part is checked by its family, an object that the run hands over by whoever uses it
-        if hasattr(value, "tolist"):  # a tensor or an array; where tensors are named as such, their shape is the part's affair
+        if hasattr(
+            value, "tolist"
+        ):  # a tensor or an array; where tensors are named as such, their shape is the part's affair
             value = value.flatten().tolist() if value.ndim > 1 and not _all_plain(self.annotation) else value.tolist()
         if _adapter_accepts(self.annotation, value):
             return
@@ -123,7 +125,10 @@ def _options(part: Callable[..., Any]) -> dict[str, Option]:
 
 
 def _evaluated(annotation: Any, part: Callable[..., Any]) -> Any:
-    """An annotation that `from __future__ import annotations` left as text. Those of other parameters may name what is imported for types only."""
+    """An annotation that `from __future__ import annotations` left as text.
+
+    Those of other parameters are left alone: they may name what is imported for types only.
+    """
     if not isinstance(annotation, str):
         return annotation
     function = part.__init__ if isinstance(part, type) else inspect.unwrap(part)  # type: ignore[misc]
@@ -184,7 +189,11 @@ def describe(annotation: Any) -> str:
     text = " or ".join(dict.fromkeys(words)) + _range(marks) if words else ""
     if lists:
         inner = describe(lists[0])
-        text = f"{text}, or a list of them" if text and inner.split()[0] in text else f"{text}{' or ' if text else ''}a list of {inner}"
+        text = (
+            f"{text}, or a list of them"
+            if text and inner.split()[0] in text
+            else f"{text}{' or ' if text else ''}a list of {inner}"
+        )
     return text + (" or null" if type(None) in members else "")
 
 
@@ -260,7 +269,7 @@ def plain_type(annotation: Any) -> Any:
     inner, marks = _split(annotation)
     bounds = [mark for mark in marks if isinstance(mark, Gt | Ge | Lt | Le | Interval)]
     kinds = [_bounded(kind, bounds) for kind in _members(inner)]
-    return Union[tuple(kinds)] if len(kinds) > 1 else kinds[0]
+    return Union[tuple(kinds)] if len(kinds) > 1 else kinds[0]  # noqa: UP007 - their number is known at run time only
 
 
 def _bounded(kind: Any, bounds: list[Any]) -> Any:

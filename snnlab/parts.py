@@ -1,4 +1,4 @@
-"""Parts that are classes: options declared as a dataclass declares fields, with `__init__` and checks made from them."""
+"""Parts that are classes: options declared as a dataclass declares fields, `__init__` and checks made from them."""
 
 from __future__ import annotations
 

@@ -63,7 +63,8 @@ def register(family: str, name: str | None = None) -> Callable[[PartType], PartT
         other = _parts[family].get(key)
         if other is not None and not _redefined(other, part):
             raise WrongOption(
-                f"{family} {key} is defined twice: in {source_file(other)} and in {source_file(part)}. Give one of them another name."
+                f"{family} {key} is defined twice: in {source_file(other)} and in {source_file(part)}. "
+                "Give one of them another name."
             )
         _parts[family][key] = part
         return part
@@ -168,7 +169,7 @@ def source_file(part: Callable[..., Any]) -> str:
 
 
 def _redefined(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Whether they are one part that was defined again: its module was reloaded, or its cell of a notebook ran again."""
+    """Whether they are one part, defined again: its module was reloaded, or its cell of a notebook ran again."""
     again = source_file(one) == source_file(other) or one.__module__ == other.__module__ == "__main__"
     return again and one.__qualname__ == other.__qualname__
 
@@ -225,7 +226,10 @@ def _module_name(entry: str) -> str:
 
 def _load_file(path: Path) -> None:
     if not path.is_file():
-        raise WrongOption(f"SNNLAB_PLUGINS: {path}: there is no such file. It takes files and modules, with {os.pathsep} between them.")
+        raise WrongOption(
+            f"SNNLAB_PLUGINS: {path}: there is no such file. "
+            f"It takes files and modules, with {os.pathsep} between them."
+        )
     name = _module_name(str(path))
     other = getattr(sys.modules.get(name), "__file__", None)
     if other is not None and Path(other) != path.resolve():

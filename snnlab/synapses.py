@@ -95,7 +95,6 @@ class Recurrent(Synapse):
     Args:
         init: initial values of V; its gain decides whether tasks that need memory train at all.
         self_connections: whether a unit sees its own output; without, the diagonal of V is held at 0.
-    Raises: WrongOption, where inputs and units differ in number.
     """
 
     takes: ClassVar[Literal["sequence", "step"]] = "step"
@@ -105,8 +104,6 @@ class Recurrent(Synapse):
 
     def initialize(self) -> None:
         """V (units, units)."""
-        if self.inputs != self.units:
-            raise WrongOption(f"recurrent.inputs: {self.inputs}. It takes as many as there are units ({self.units}).")
         self.weight = self.initial("weight", self.init, (self.units, self.units), self.units)
 
     def effective_weight(self) -> Tensor:

@@ -184,6 +184,7 @@ def test_a_part_is_built_from_a_name_a_dict_or_a_callable():
     assert build("neuron", "lif").tau == 20.0
     assert build("neuron", {"name": "lif", "tau": 3.0}, dt=0.5, steps=7).tau == 3.0
     assert build("neuron", {"name": "lif"}, dt=0.5, steps=7).dt == 0.5
+    assert build("neuron", "lif", tau=99.0).tau == 20.0  # a run supplies what is marked so, and nothing else
     own = LIF(tau=4.0)
     assert build("neuron", own) is own
     x = torch.linspace(-1, 1, 5)
@@ -212,6 +213,21 @@ def folded(*, outputs: FromRun[int], dt: FromRun[float] = 1.0, inner_surrogate: 
     assert inner.func is get("surrogate", "atan")
     with pytest.raises(WrongOption, match=r"metric\.power: metric folded needs it: a whole number"):
         check("metric", "folded")
+
+
+def test_what_the_run_supplies_reaches_parts_inside_parts(plugin):
+    plugin("""
+import torch
+from snnlab.options import FromRun
+from snnlab.registry import register
+
+@register("surrogate")
+def by_steps(x, *, dt: FromRun[float], scale: float = 1.0):
+    "As wide as a step is long."
+    return torch.full_like(x, dt * scale)
+""")
+    neuron = build("neuron", {"name": "lif", "surrogate": {"name": "by_steps", "scale": 3.0}}, dt=0.5)
+    assert neuron.surrogate(torch.zeros(())).item() == 1.5
 
 
 def test_a_plugin_file_is_loaded_once_and_told_of(plugin):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -19,6 +20,7 @@ from snnlab.composition.groups import Groups, conf_folder
 from snnlab.composition.overrides import check_choices, in_hydras_words, key_of, parsed, removed, said
 from snnlab.composition.settle import Files, Settling
 from snnlab.errors import WrongOption
+from snnlab.networks.plan import merged
 from snnlab.training.config import check_config, complete, plain
 
 CONFIG = "config"
@@ -52,7 +54,9 @@ class Composer:
                 files = self._said_by_files([word for word in overrides if key_of(word) == "experiment"])
             except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
                 raise explained(error, self.groups, self._chosen(overrides)) from error
-        experiment, config = final.hydra.runtime.choices.get("experiment"), _plain(final)
+            experiment = final.hydra.runtime.choices.get("experiment")
+            _check_file(experiment)
+        config = _plain(final)
         if isinstance(config.get("experiment"), Mapping):
             raise WrongOption(f"experiment={experiment}: its file lacks the first line `# @package _global_`.")
         config = Settling(config, files, said(overrides), removed(overrides)).settled()
@@ -68,7 +72,10 @@ class Composer:
                 batches = BasicSweeper.split_arguments(changes, max_batch_size=None)
             except HydraException as error:
                 raise WrongOption(f"{error}. A sweep takes lists, as seed=0,1,2, and range(…).") from error
-        return [list(job) for batch in batches for job in batch]
+        jobs = [list(job) for batch in batches for job in batch]
+        if not jobs:
+            raise WrongOption(f"sweep over {' '.join(overrides)}: there is no value to try.")
+        return jobs
 
     def _said_by_files(self, experiment: Sequence[str]) -> Files:
         """What files say, without the defaults of parts and without the command line."""
@@ -85,7 +92,8 @@ class Composer:
         choices = [
             override for override in overrides if key_of(override) in self.groups or key_of(override) == "experiment"
         ]
-        for kept in (choices, [override for override in choices if "/" not in key_of(override)]):
+        roles = [override for override in choices if "/" not in key_of(override)]
+        for kept in (choices, roles, [override for override in roles if key_of(override) != "experiment"]):
             with suppress(HydraException, OmegaConfBaseException, yaml.YAMLError):
                 return hydra.compose(CONFIG, kept)
         return None
@@ -101,6 +109,15 @@ def _initialized() -> Iterator[None]:
         yield
 
 
+def _check_file(experiment: str | None) -> None:
+    """Refuse an experiment of which there are two: Hydra would take the first without a word."""
+    entries = GlobalHydra.instance().config_loader().get_search_path().get_path()
+    folders = {Path(entry.path.removeprefix("file://")).resolve() for entry in entries if entry.path}
+    files = sorted(str(path) for folder in folders if (path := folder / f"experiment/{experiment}.yaml").is_file())
+    if len(files) > 1:
+        raise WrongOption(f"experiment={experiment}: there are {' and '.join(files)}. Give one of them another name.")
+
+
 def _plain(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain data, without Hydra's own node."""
     try:
@@ -108,8 +125,19 @@ def _plain(config: DictConfig) -> dict[str, Any]:
             OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
         )
     except OmegaConfBaseException as error:
-        raise WrongOption(f"{error}".partition("\n")[0]) from error
-    return _without_missing(plain(values))
+        raise WrongOption(f"{error.full_key}: {error}".partition("\n")[0] + ".") from error
+    return _without_missing(_with_text_keys(values))
+
+
+def _with_text_keys(values: Any) -> Any:
+    """Keys as text: a file's `layers: {0: …}` has a number where the command line has a text."""
+    if not isinstance(values, Mapping):
+        return plain(values)
+    result: dict[str, Any] = {}
+    for key, item in values.items():
+        item = _with_text_keys(item)
+        result[str(key)] = merged(result[str(key)], item) if str(key) in result else item
+    return result
 
 
 def _without_missing(value: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def explained(error: BaseException, groups: Collection[str], chosen: DictConfig 
         mark = error.problem_mark
         return WrongOption(f"{mark.name}, line {mark.line + 1}: it is no YAML: {error.problem}.")
     text = f"{error}\n{error.__cause__ or ''}"
-    file = re.match(r"In '([\w/]+)'", text)
+    file = re.match(r"In '(experiment/[\w/]+)'", text)
     place = f" It stands in conf/{file[1]}.yaml." if file else ""
     return WrongOption(_sentence(text, groups, chosen) + place)
 

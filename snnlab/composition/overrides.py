@@ -12,8 +12,12 @@ from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 
 from snnlab.errors import WrongOption
+from snnlab.options import shown
 from snnlab.registry import FAMILIES, family_of
 from snnlab.training.config import OPTIONAL, ROLES, SEVERAL
+
+FILES = ("experiment", "trainer")
+"""Groups of files in conf/; all others are of parts."""
 
 _KEY = re.compile(r"^(?P<sign>[+~]*)(?P<key>[\w.]+)(?P<rest>(?:=.*)?)$", re.DOTALL)
 
@@ -22,21 +26,23 @@ def in_hydras_words(argument: str, groups: Collection[str]) -> str:
     """One override as Hydra takes it.
 
     neuron.surrogate=atan        becomes neuron/surrogate=atan: a part is chosen by its group
-    neuron.tau=3                 becomes ++neuron.tau=3: a file's `name` may have put a part there that Hydra does not know
+    neuron.tau=3                 becomes ++neuron.tau=3: a file's `name` may have put a part there unknown to Hydra
     output_neuron=null           becomes ~output_neuron
     layers.0.neuron=cuba         becomes ++layers.0.neuron.name=cuba: layers are open to any key
     """
     found = _KEY.match(argument)
-    if found is None or "~" in found["sign"]:
-        return argument.replace(".", "/") if argument.lstrip("~").replace(".", "/") in groups else argument
+    if found is None:
+        return argument
     sign, key, rest = found["sign"], found["key"], found["rest"]
+    group = key.removesuffix(".name").replace(".", "/")
+    chooses = not re.match(r"=\s*[\[{]|=null$", rest)
+    if "~" in sign:
+        return f"~{group}{rest}" if group in groups else argument
     if rest == "=null" and key in (*OPTIONAL, "experiment"):
         return f"~{key}"
     if key.startswith("layers."):
-        chooses = family_of(key.rpartition(".")[2]) in FAMILIES and not re.match(r"=\s*[\[{]|=null$", rest)
-        return f"++{key}{'.name' if chooses else ''}{rest}"
-    group = key.removesuffix(".name").replace(".", "/")
-    if group in groups and not re.match(r"=\s*\{", rest):
+        return f"++{key}{'.name' if chooses and family_of(key.rpartition('.')[2]) in FAMILIES else ''}{rest}"
+    if group in (*groups, *FILES) and not re.match(r"=\s*\{", rest):
         return f"{group}{rest}"
     return f"++{key}{rest}" if sign == "" and key.partition(".")[0] in ROLES else argument
 
@@ -61,21 +67,19 @@ def check_choices(overrides: Sequence[str], groups: Collection[str]) -> None:
         key, value = _dotted(override), override.value()
         if not key:
             raise WrongOption(f"{override.input_line}: it takes name=value, as batch_size=500.")
-        if override.is_delete() or override.is_sweep_override() or key.replace(".", "/") not in {*groups, "experiment"}:
+        if override.is_delete() or override.is_sweep_override() or key.replace(".", "/") not in (*groups, *FILES):
             continue
-        if isinstance(value, Mapping):
-            if "name" in value:
-                raise WrongOption(
-                    f"{key}: {value}. A part is chosen by its name, its options are set one by one: "
-                    f"{key}={value['name']} {key}.OPTION=VALUE."
-                )
-        elif isinstance(value, list):
-            if key not in (*SEVERAL, "experiment"):
-                raise WrongOption(f"{key}: {value}. It takes one name.")
-        elif not isinstance(value, str):
-            several = f", or several: {key}=[a, b], [] for none" if key in SEVERAL else ""
-            shown = "null" if value is None else value
-            raise WrongOption(f"{key}: {shown}. It takes a name{several}.")
+        if isinstance(value, Mapping) and "name" in value:
+            raise WrongOption(
+                f"{key}: {shown(value)}. A part is chosen by its name, its options are set one by one: "
+                f"{key}={value['name']} {key}.OPTION=VALUE."
+            )
+        several = key in (*SEVERAL, "experiment")
+        if not isinstance(value, (str, dict, list) if several else (str, dict)):
+            family = ROLES.get(key, family_of(key.rpartition(".")[2]))
+            what = "the name of a file" if key in FILES else f"the name of a {family}"
+            more = f", or several: {key}=[a, b], [] for none" if key in SEVERAL else ""
+            raise WrongOption(f"{key}: {shown(value)}. It takes {what}{more}.")
 
 
 def chosen_names(value: Any) -> list[str]:
@@ -104,14 +108,16 @@ def parsed(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list
         loader: what `glob(*)` looks for names in.
     Raises: WrongOption, for what its grammar does not take.
     """
-    parser, found = OverridesParser.create(loader), []
-    for override in overrides:
+    parser, found = OverridesParser.create(), []
+    for word in overrides:
         try:
-            found.append(parser.parse_override(override))
+            override = parser.parse_override(word)
         except HydraException as error:
             raise WrongOption(
-                f"{override}: it cannot be read; quotes around the value may help. {_first_sentence(error)}"
+                f"{word}: it cannot be read; quotes around the value may help. {_first_sentence(error)}"
             ) from error
+        override.config_loader = loader
+        found.append(override)
     return found
 
 

@@ -112,7 +112,8 @@ class Settling:
     def _keys(self, path: str, filed: bool) -> list[str]:
         """The options of a part that files, if they mean it, or the command line set."""
         node = _at(self.files.values, path) if filed else None
-        keys = list(node) if isinstance(node, Mapping) else []
+        # An empty node is where Hydra would put a part that a replaced part has inside; no file said it.
+        keys = [key for key, value in node.items() if value != {}] if isinstance(node, Mapping) else []
         keys += [key.removeprefix(f"{path}.").partition(".")[0] for key in self.said if key.startswith(f"{path}.")]
         return [key for key in dict.fromkeys(keys) if key != "name" and _has(self.final, f"{path}.{key}")]
 

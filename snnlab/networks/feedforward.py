@@ -32,7 +32,7 @@ def feedforward(
 def in_a_row(plan: Plan, hidden: list[int], *, recurrent: bool, noise: float, readout_noise: float) -> Network:
     """Hidden layers and an output layer; the output layer has neither recurrent weights nor noise."""
     sizes = [math.prod(plan.inputs), *hidden, plan.outputs]
-    plan.check(len(sizes) - 1)
+    plan.check(sizes[1:])
     layers = []
     for index, (inputs, units) in enumerate(pairwise(sizes)):
         last = index == len(sizes) - 2

@@ -68,7 +68,7 @@ class Network(nn.Module):
             if name not in self.names:
                 raise WrongOption(f"network: record names layer {name!r}.{nearest(name, self.names)}")
         if state is not None and (not isinstance(state, Mapping) or set(state) != set(self.names)):
-            raise WrongOption(f"network: a state of another network. It takes a Result's, layers {', '.join(self.names)}.")
+            raise WrongOption(f"network: a state of another network. It takes one of layers {', '.join(self.names)}.")
         sequences: dict[str, Sequence] = {}
         for name, layer in zip(self.names, self.layers, strict=True):
             sequences[name] = layer(

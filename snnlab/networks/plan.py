@@ -13,7 +13,7 @@ from snnlab.networks.layer import Layer
 from snnlab.options import nearest
 from snnlab.registry import build, check, get, names, split_spec
 
-PARTS_OF_A_LAYER = {"neuron": "neuron", "synapse": "synapse", "recurrent_synapse": "synapse"}
+PARTS_OF_A_LAYER = ("neuron", "synapse", "recurrent_synapse")
 NUMBERS_OF_A_LAYER = ("noise", "readout_noise")
 
 
@@ -62,9 +62,7 @@ class Plan:
         draws = Draws(self.seed, "init", index)
         where = f"layers.{index}"
         synapse = build("synapse", parts["synapse"], where=f"{where}.synapse", inputs=inputs, units=units, draws=draws)
-        neuron = build(
-            "neuron", parts["neuron"], where=f"{where}.neuron", units=[units], dt=self.dt, backend=self.backend
-        )
+        neuron = self._build_neuron(parts["neuron"], units, f"{where}.neuron")
         weights = None
         if recurrent:
             own = Draws(self.seed, "init", index, "recurrent")
@@ -92,41 +90,59 @@ class Plan:
         """The numbers that one layer has for itself."""
         return {name: value for name, value in self._own(index).items() if name in NUMBERS_OF_A_LAYER}
 
-    def check(self, count: int) -> None:
-        """Refuse parts that cannot be built, before anything is built.
+    def check(self, units: Sequence[int | None]) -> None:
+        """Refuse what cannot be built, before any weight is made.
 
-        Raises: WrongOption, for a layer, a part or an option that does not exist.
+        Args:
+            units: number of units of each layer; None where it is not known yet.
+        Raises: WrongOption, for a layer, a part or an option that does not exist, and for options of a neuron that do
+            not go together.
         """
+        count = len(units)
         for name in self.layers:
             if str(name) not in map(str, range(count)):
                 raise WrongOption(f"layers.{name}: there is no such layer; the network has 0 to {count - 1}.")
         for index in range(count):
-            own, known = self._own(index), [*PARTS_OF_A_LAYER, *NUMBERS_OF_A_LAYER]
-            for key in own:
-                if key not in known:
-                    raise WrongOption(f"layers.{index}.{key}: a layer has no such option.{nearest(key, known)}")
-            for key, value in self.numbers(index).items():
-                if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-                    raise WrongOption(f"layers.{index}.{key}: {value!r}. It takes a number >= 0.")
-            for role, spec in self.parts(index, last=index == count - 1).items():
-                where = f"layers.{index}.{role}" if role in own else role
-                if role in own:
-                    check(PARTS_OF_A_LAYER[role], spec, where)
-                _check_place(role, spec, where)
+            self._check_layer(index, units[index], last=index == count - 1)
+
+    def _check_layer(self, index: int, units: int | None, *, last: bool) -> None:
+        own, known = self._own(index), [*PARTS_OF_A_LAYER, *NUMBERS_OF_A_LAYER]
+        for key in own:
+            if key not in known:
+                raise WrongOption(f"layers.{index}.{key}: a layer has no such option.{nearest(key, known)}")
+        for key, value in self.numbers(index).items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise WrongOption(f"layers.{index}.{key}: {value!r}. It takes a number >= 0.")
+        for role, spec in self.parts(index, last=last).items():
+            where = f"layers.{index}.{role}" if role in own else role
+            if role == "neuron":
+                self._build_neuron(spec, units or _units_that_fit(spec), where)
+            else:
+                _check_synapse(role, spec, where)
+
+    def _build_neuron(self, spec: Any, units: int, where: str) -> Any:
+        return build("neuron", spec, where=where, units=[units], dt=self.dt, backend=self.backend)
 
     def _own(self, index: int) -> Mapping[str, Any]:
         """The changes to one layer; a file may have its index as a number."""
         return next((own for key, own in self.layers.items() if str(key) == str(index)), {})
 
 
-def _check_place(role: str, spec: Any, where: str) -> None:
-    """Weights of a layer back to itself act in each step, those from below on all steps at once."""
-    if PARTS_OF_A_LAYER[role] != "synapse" or callable(spec):
+def _units_that_fit(spec: Any) -> int:
+    """A number of units that a neuron's lists of constants, one value per unit, may have been meant for."""
+    lists = [value for value in spec.values() if isinstance(value, list)] if isinstance(spec, Mapping) else []
+    return max([1, *(len(value) for value in lists if not any(isinstance(item, str) for item in value))])
+
+
+def _check_synapse(role: str, spec: Any, where: str) -> None:
+    if callable(spec):
         return
+    check("synapse", spec, where)
+    # Weights of a layer back to itself act in each step, those from below on all steps at once.
     name, place = split_spec(spec, where)[0], "step" if role == "recurrent_synapse" else "sequence"
     if get("synapse", name).takes != place:  # type: ignore[attr-defined]
         fit = [other for other in names("synapse") if get("synapse", other).takes == place]  # type: ignore[attr-defined]
-        raise WrongOption(f"{where}={name}: it has another place in a layer. It takes {' or '.join(fit)}.")
+        raise WrongOption(f"{where}={name}: its place in a layer is another one. It takes {' or '.join(fit)}.")
 
 
 def merged(spec: Any, changes: Any) -> Any:

@@ -13,7 +13,12 @@ from snnlab.registry import register
 
 @register("backend")
 def reference(
-    neuron: Neuron, currents: Tensor, state: Any, constants: dict[str, Tensor], record: tuple[str, ...], recurrent: Recurrence | None
+    neuron: Neuron,
+    currents: Tensor,
+    state: Any,
+    constants: dict[str, Tensor],
+    record: tuple[str, ...],
+    recurrent: Recurrence | None,
 ) -> Sequence:
     """A plain loop over the steps in torch: the definition of what a neuron does.
 

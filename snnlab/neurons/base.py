@@ -11,7 +11,16 @@ from annotated_types import Gt, Unit
 from torch import Tensor, nn
 
 from snnlab.errors import WrongOption
-from snnlab.neurons.constants import AtLeast, Constant, ConstantOption, LearnedForm, as_tensor, is_constant, learned, spread
+from snnlab.neurons.constants import (
+    AtLeast,
+    Constant,
+    ConstantOption,
+    LearnedForm,
+    as_tensor,
+    is_constant,
+    learned,
+    spread,
+)
 from snnlab.options import FromRun, Part, nearest, options
 from snnlab.parts import Declared
 from snnlab.registry import snake_case
@@ -34,7 +43,8 @@ class Sequence(NamedTuple):
 class Recurrence(Protocol):
     """Outputs of the step before, (B, *units), to the currents they cause, (B, *units)."""
 
-    def __call__(self, outputs: Tensor, /) -> Tensor: ...
+    def __call__(self, outputs: Tensor, /) -> Tensor:
+        """The currents of one step."""
 
 
 class _Narrow:
@@ -70,7 +80,7 @@ class Neuron(Declared, nn.Module):
     """Whether the state decays by milliseconds, or by steps whatever their length."""
     step: ClassVar[Callable[..., Any]]
 
-    learn: list[str] = []  # noqa: RUF012 - the default of an option, never changed
+    learn: list[str] = []
     share: Literal["layer", "channel", "unit"] = "layer"
     initial: Literal["rest", "learned"] = "rest"
     units: FromRun[list[int] | None] = None
@@ -89,7 +99,9 @@ class Neuron(Declared, nn.Module):
         where = snake_case(type(self).__name__)
         for name, value in given.items():
             if isinstance(value, nn.Parameter):
-                raise WrongOption(f"{where}.{name}: a torch Parameter. It takes numbers or a tensor; to train it, learn=[{name}].")
+                raise WrongOption(
+                    f"{where}.{name}: a torch Parameter. It takes numbers or a tensor; to train it, learn=[{name}]."
+                )
         super().__init__(**given)
         self.forms: dict[str, LearnedForm] = {}
         known = options(type(self))
@@ -130,7 +142,9 @@ class Neuron(Declared, nn.Module):
     def check(self) -> None:
         """Refuse options that do not go together, by WrongOption."""
 
-    def forward(self, currents: Tensor, state: Any = None, record: Iterable[str] = (), recurrent: Recurrence | None = None) -> Sequence:
+    def forward(
+        self, currents: Tensor, state: Any = None, record: Iterable[str] = (), recurrent: Recurrence | None = None
+    ) -> Sequence:
         """Run over a sequence.
 
         Args:
@@ -142,13 +156,19 @@ class Neuron(Declared, nn.Module):
         """
         where = snake_case(type(self).__name__)
         if currents.dim() < 3 or 0 in currents.shape[:2]:
-            raise WrongOption(f"{where}: currents of shape {tuple(currents.shape)}. It takes (T, B, *units), T and B at least 1.")
+            raise WrongOption(
+                f"{where}: currents of shape {tuple(currents.shape)}. It takes (T, B, *units), T and B at least 1."
+            )
         if self.units is not None and tuple(currents.shape[2:]) != tuple(self.units):
-            raise WrongOption(f"{where}: currents of units {tuple(currents.shape[2:])}, where the layer has {self.units}.")
+            raise WrongOption(
+                f"{where}: currents of units {tuple(currents.shape[2:])}, where the layer has {self.units}."
+            )
         record = (record,) if isinstance(record, str) else tuple(record)
         for field in record:
             if field not in self.State._fields:
-                raise WrongOption(f"{where}: record={field!r} is no field of its state.{nearest(field, self.State._fields)}")
+                raise WrongOption(
+                    f"{where}: record={field!r} is no field of its state.{nearest(field, self.State._fields)}"
+                )
         # Half precision is for weights and products; a state that decays over many steps keeps float32.
         precision = torch.promote_types(currents.dtype, torch.float32)
         constants = self.step_constants(currents.shape[2:], currents.device, precision)
@@ -173,7 +193,9 @@ class Neuron(Declared, nn.Module):
             for name, value in self.constants().items()
         }
 
-    def first_state(self, constants: dict[str, Tensor], shape: Iterable[int], dtype: torch.dtype, device: torch.device) -> Any:
+    def first_state(
+        self, constants: dict[str, Tensor], shape: Iterable[int], dtype: torch.dtype, device: torch.device
+    ) -> Any:
         """The state before the first step, each field (B, *units)."""
         shape = tuple(shape)
         fields = self.rest(constants)._asdict()
@@ -181,18 +203,21 @@ class Neuron(Declared, nn.Module):
             offset = self._parameters.get(f"initial_{name}")
             if offset is not None:
                 fields[name] = fields[name].to(device) + offset
-        return self.State(**{name: value.to(device=device, dtype=dtype).expand(shape) for name, value in fields.items()})
+        return self.State(
+            **{name: value.to(device=device, dtype=dtype).expand(shape) for name, value in fields.items()}
+        )
 
     def _hold_bounds(self, where: str) -> None:
         for name, option in options(type(self)).items():
             if is_constant(option) and as_tensor(getattr(self, name)).numel() == 0:
                 raise WrongOption(f"{where}.{name}: []. It takes {option.type}.")
             for mark in option.marks:
-                if isinstance(mark, AtLeast) and bool((as_tensor(getattr(self, name)) < getattr(self, mark.option)).any()):
+                if isinstance(mark, AtLeast) and bool(
+                    (as_tensor(getattr(self, name)) < getattr(self, mark.option)).any()
+                ):
                     other = getattr(self, mark.option)
-                    raise WrongOption(
-                        f"{where}.{name}: {getattr(self, name)}. It must be at least {mark.option} ({other:g} {option.unit})."
-                    )
+                    least = f"It must be at least {mark.option} ({other:g} {option.unit})."
+                    raise WrongOption(f"{where}.{name}: {getattr(self, name)}. {least}")
 
     def _learn_initial_state(self, where: str) -> None:
         if self.units is None:
@@ -238,7 +263,8 @@ def _refuse_overrides(cls: type) -> None:
     inherited = {name for base in cls.__mro__[1:] for name in base.__dict__}
     if broken := sorted((methods & inherited) - HOOKS):
         raise WrongOption(
-            f"{cls.__name__} overrides {', '.join(broken)}: a neuron declares options and State, and writes {', '.join(sorted(HOOKS))}; the rest is the same for all."
+            f"{cls.__name__} overrides {', '.join(broken)}: a neuron declares options and State, and writes "
+            f"{', '.join(sorted(HOOKS))}; the rest is the same for all."
         )
     for name in ("State", "step", "constants"):
         if not any(name in base.__dict__ for base in cls.__mro__ if base.__module__ != __name__):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
-from annotated_types import Ge, Gt, Le, Lt, Unit
+from annotated_types import Ge, Gt, Lt, Unit
 from torch import Tensor, nn
 
 from snnlab.errors import WrongOption
@@ -68,7 +68,9 @@ class LearnedForm:
     def __init__(self, neuron: Neuron, option: Option) -> None:
         marks = option.marks
         others = [float(getattr(neuron, mark.option)) for mark in marks if isinstance(mark, AtLeast)]
-        lower, upper = ([getattr(mark, side, None) for mark in marks for side in sides] for sides in (("gt", "ge"), ("lt", "le")))
+        lower, upper = (
+            [getattr(mark, side, None) for mark in marks for side in sides] for sides in (("gt", "ge"), ("lt", "le"))
+        )
         self.lower = max([float(edge) for edge in lower if edge is not None] + others, default=None)
         self.upper = min([float(edge) for edge in upper if edge is not None], default=None)
 
@@ -135,7 +137,10 @@ def learned(neuron: Neuron, option: Option, value: Constant, where: str) -> nn.P
     tensor = as_tensor(value).detach().to(torch.get_default_dtype())
     if tensor.dim() == 0 and neuron.share != "layer":
         if neuron.units is None:
-            raise WrongOption(f"{where}: share is {neuron.share}, and the neuron does not know its units. Give units, or a list of values.")
+            raise WrongOption(
+                f"{where}: share is {neuron.share}, and the neuron does not know its units. "
+                "Give units, or a list of values."
+            )
         shape = neuron.units if neuron.share == "unit" else neuron.units[:1]
         tensor = tensor.expand(shape)
     return nn.Parameter(neuron.forms[option.name].raw(tensor, where).clone())
@@ -151,6 +156,8 @@ def spread(value: Tensor, units: Sequence[int], where: str) -> Tensor:
         return value
     if value.dim() == 1 and value.shape[0] in (1, units[0]):
         return value.reshape(-1, *[1] * (len(units) - 1))
+    each = "channel" if len(units) > 1 else "unit"
     raise WrongOption(
-        f"{where}: {value.numel()} values for units of shape {tuple(units)}. It takes one number, or one per {'channel' if len(units) > 1 else 'unit'} ({units[0]})."
+        f"{where}: {value.numel()} values for units of shape {tuple(units)}. "
+        f"It takes one number, or one per {each} ({units[0]})."
     )

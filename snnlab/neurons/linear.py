@@ -38,7 +38,9 @@ class Linear(Neuron):
     def check(self) -> None:
         """Refuse a first state that nothing would look at."""
         if self.initial == "learned":
-            raise WrongOption("linear.initial: learned. It has no memory, so that a first state has no effect. It takes rest.")
+            raise WrongOption(
+                "linear.initial: learned. It has no memory, so that a first state has no effect. It takes rest."
+            )
 
     def output(self, state: State) -> Tensor:
         """The current."""

@@ -24,9 +24,11 @@ class STBP(SpikingNeuron):
     Args:
         tau: part of the potential that is kept in a step without a spike; no time constant.
         threshold: potential at which it fires, V_th.
-        forget_gate: the paper's gate, which leaves tau exp(-1/tau) after a spike, or the published code's, which leaves 0.
+        forget_gate: the paper's gate, which leaves tau exp(-1/tau) after a spike, or that of the published code,
+            which leaves 0.
     Not: a time constant in ms, in spite of its name: dt has no effect.
-    Source: Wu et al. 2018, eqs. for the iterative LIF; the gate `code` from the authors' repository (tau 0.2, V_th 0.5).
+    Source: Wu et al. 2018, eqs. for the iterative LIF; the gate `code` from the authors' repository (tau 0.2, V_th
+        0.5).
     """
 
     tau: UnitInterval = 0.25

@@ -129,15 +129,16 @@ def refusals(*others: type[Exception]) -> Iterator[None]:
 
 
 def check_monitor(config: Mapping[str, Any], module: Training) -> None:
-    """Hold the number that picks the best epoch against those that the run computes.
+    """Hold the number that picks the best epoch against what the run computes, where that needs its network.
 
-    Raises: WrongOption, for another one, and when a part needs a number of val and there is no validation.
+    Raises: WrongOption, for the rate of a layer that does not fire, and for a number of val where a part needs one and
+        there is no validation.
     """
     name, _ = monitored(config, module.facts["outputs"])
+    number = name.partition("/")[2]
     rates = [f"{what}/{layer}" for layer in module.spiking for what in ("rate", "silent")]
-    known = [f"{stage}/{what}" for stage in ("val", "train") for what in ("loss", *config["metric"], *rates)]
-    if name not in known:
-        raise WrongOption(f"monitor: {name}. It takes a number of the run.{nearest(name, known)}")
+    if "/" in number and number not in rates:
+        raise WrongOption(f"monitor: {name}. The layers that fire have other names.{nearest(number, rates)}")
     if not name.startswith("val/") or config["trainer"].get("limit_val_batches", 1) != 0:
         return
     parts = [("scheduler", config["scheduler"]["name"]), *(("callback", part) for part in config["callback"])]

@@ -69,8 +69,7 @@ class BestAndLast(pl.callbacks.Checkpoint):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note which weights val was computed with."""
-        if not trainer.sanity_checking:
-            self.validated = trainer.global_step
+        self.validated = trainer.global_step
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save."""
@@ -108,10 +107,7 @@ def load(path: Path) -> dict[str, Any]:
         raise BadData(f"checkpoint {path}: it holds more than plain data and tensors, so it was not opened.") from error
     except Exception as error:  # a damaged file can make torch raise nearly anything
         raise BadData(f"checkpoint {path}: it is damaged ({type(error).__name__}).") from error
-    if (
-        not isinstance(checkpoint, dict)
-        or not isinstance(checkpoint.get("snnlab"), dict)
-        or "state_dict" not in checkpoint
-    ):
+    parts = [checkpoint.get(name) for name in ("snnlab", "state_dict")] if isinstance(checkpoint, dict) else [None]
+    if not all(isinstance(part, dict) for part in parts):
         raise BadData(f"checkpoint {path}: it is no checkpoint of snnlab.")
     return checkpoint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
@@ -73,6 +74,7 @@ def check_config(config: Mapping[str, Any]) -> None:
 
     Raises: WrongOption, for the first thing that is wrong.
     """
+    config = plain(config)
     known = {**options(run), "time": None, "layers": None, "trainer": None} | dict.fromkeys([*ROLES, *SEVERAL])
     for key in config:
         if key not in known:
@@ -89,9 +91,11 @@ def check_config(config: Mapping[str, Any]) -> None:
         for name, given in _each(config.get(family), family):
             check(family, {"name": name, **given}, f"{family}.{name}")
     _check_trainer(config.get("trainer", {}))
-    _check_layers(config)
-    _check_fields(config)
-    _check_steps(config)
+    _check_layers(config.get("layers", {}))
+    whole = complete(config)
+    _check_network(whole)
+    _check_steps(whole)
+    _check_monitor(whole)
 
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,7 +151,7 @@ def plan(config: Mapping[str, Any], inputs: Iterable[int], outputs: int) -> Plan
 def unknown_trainer_option(name: str) -> str:
     """What is wrong with an argument that a run's Trainer does not take, in a sentence."""
     if name in OURS:
-        return f"trainer.{name}: it is not for options: {OURS[name]}."
+        return f"trainer.{name}: a run sets it itself: {OURS[name]}."
     return f"trainer.{name}: there is no such option.{nearest(name, lightning_options())}"
 
 
@@ -175,6 +179,9 @@ def _each(parts: Any, family: str) -> list[tuple[str, dict[str, Any]]]:
         raise WrongOption(
             f"{family}: {parts!r}. It takes names with their options: {family}=[a, b], {family}.a.option=value."
         )
+    for name, given in parts.items():
+        if given is not None and not isinstance(given, Mapping):
+            raise WrongOption(f"{family}.{name}: {given!r}. It takes options: {family}.{name}.option=value.")
     return [(name, _without_name(given or {})) for name, given in parts.items()]
 
 
@@ -182,39 +189,41 @@ def _without_name(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in spec.items() if key != "name"}
 
 
-def _check_layers(config: Mapping[str, Any]) -> None:
-    layers = config.get("layers", {})
-    if not isinstance(layers, Mapping) or not all(isinstance(own, Mapping) for own in layers.values()):
-        raise WrongOption(f"layers: {layers!r}. It takes changes to layers by index: layers.0.neuron.tau=5.")
-    _, given = split_spec(config["network"], "network")
-    hidden = given.get(
-        "hidden", getattr(settings(get("network", config["network"]["name"])).get("hidden"), "default", None)
-    )
-    if isinstance(hidden, list):
-        plan(config, (1,), 1).check(len(hidden) + 1)
+def _check_layers(given: Any) -> None:
+    if not isinstance(given, Mapping) or not all(isinstance(own, Mapping) for own in given.values()):
+        raise WrongOption(f"layers: {given!r}. It takes changes to layers by index: layers.0.neuron.tau=5.")
 
 
-def _check_fields(config: Mapping[str, Any]) -> None:
-    """The loss and the readout must find what they need in the last layer."""
-    role = "output_neuron" if config.get("output_neuron") is not None else "neuron"
-    name = split_spec(config[role], role)[0]
-    fields = get("neuron", name).State._fields  # type: ignore[attr-defined]
+def _check_network(config: Mapping[str, Any]) -> None:
+    """The layers must be buildable, and loss and readout find what they need in the last one."""
+    hidden, whole = config["network"].get("hidden"), plan(config, (1,), 1)
+    last = whole.output_neuron or whole.neuron
+    if isinstance(hidden, list):  # a network from outside may have layers of another kind
+        whole.check([*hidden, None])
+        last = whole.parts(len(hidden), last=True)["neuron"]
+    fields = get("neuron", last["name"]).State._fields  # type: ignore[attr-defined]
     for part in ("loss", "readout"):
-        if config.get(part) is None:
+        if config[part] is None:
             continue
-        chosen = split_spec(config[part], part)[0]
-        field = get(part, chosen).field  # type: ignore[attr-defined]
+        field = get(part, config[part]["name"]).field  # type: ignore[attr-defined]
         if field not in fields:
-            fit = "output_neuron=lif, or loss=membrane_cross_entropy" if field == "spikes" else "another output_neuron"
             raise WrongOption(
-                f"{part}={chosen}: it needs the {field} of the last layer, and {role} {name} has {', '.join(fields)}. "
-                f"Choose {fit}."
+                f"{part}={config[part]['name']}: it needs the {field} of the last layer, "
+                f"and {last['name']} has {', '.join(fields)}. Choose another {part}, or another output_neuron."
             )
 
 
 def _check_steps(config: Mapping[str, Any]) -> None:
-    encoder = split_spec(config["encoder"], "encoder")[0]
-    if "steps" in options(get("encoder", encoder)) and config.get("time", {}).get("steps") is None:
+    encoder = config["encoder"]["name"]
+    if "steps" in options(get("encoder", encoder)) and config["time"]["steps"] is None:
         raise WrongOption(
             f"time.steps: null. Encoder {encoder} needs it: the number of steps that a sample is shown for."
         )
+
+
+def _check_monitor(config: Mapping[str, Any]) -> None:
+    monitor = config["monitor"]
+    known = [f"{stage}/{number}" for stage in ("val", "train") for number in ("loss", *config["metric"])]
+    if monitor is None or monitor in known or re.match(r"(val|train)/(rate|silent)/", monitor):
+        return
+    raise WrongOption(f"monitor: {monitor}. It takes a number of an epoch.{nearest(monitor, known)}")

@@ -17,6 +17,7 @@ from snnlab.training.config import ROLES, SEVERAL
 
 _WITHOUT_EFFECT = ("experiment", "logger", "plots", "output_dir")
 _TRAINER_WITHOUT_EFFECT = (
+    "accelerator",
     "devices",
     "num_nodes",
     "strategy",
@@ -30,7 +31,7 @@ _TRAINER_WITHOUT_EFFECT = (
 def identity(config: Mapping[str, Any]) -> str:
     """A hash of the options that can change the numbers, of the source of plugin parts, and of the user's data.
 
-    Left out: logger, progress, folders, names and the number of devices.
+    Left out: logger, progress, folders, names, and the devices: they change roundings, and result.json tells them.
     """
     kept = {key: value for key, value in config.items() if key not in _WITHOUT_EFFECT}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in _TRAINER_WITHOUT_EFFECT}

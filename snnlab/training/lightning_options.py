@@ -15,7 +15,7 @@ from snnlab.options import Option
 OURS = {
     "logger": "use logger=csv",
     "callbacks": "use callback=early_stopping",
-    "plugins": "snnlab sets it",
+    "plugins": "its own one writes checkpoints whole",
     "default_root_dir": "use output_dir=…",
     "enable_checkpointing": "snnlab saves the best and the last epoch of every run",
     "use_distributed_sampler": "snnlab's loader deals samples to processes itself",

@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from snnlab.data.base import Batch
@@ -63,6 +64,7 @@ class Training(pl.LightningModule):
         self.health = Health(self.network.names[-1] if parts.loss.field == "spikes" else None, classes)
         self.tallies = {stage: Tally() for stage in ("train", "val", "test")}
         self.latest_loss: Tensor | None = None
+        self.latest_rates: list[float] = []
 
     def forward(self, batch: Batch, stage: str = "predict") -> Outcome:
         """Run the network over a batch.
@@ -90,6 +92,10 @@ class Training(pl.LightningModule):
         world = self.trainer.world_size
         # Ranks' gradients are averaged: weigh each by its samples, so that the mean is that of the whole batch.
         return loss if world == 1 else loss * (outcome.result.outputs.shape[1] * world / batch.size)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Note the learning rates: at the epoch's end the optimizer has those of the next step."""
+        self.latest_rates = [group["lr"] for group in optimizer.param_groups]
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Add a batch to the sums of val."""
@@ -125,10 +131,8 @@ class Training(pl.LightningModule):
         for name, parameter in self.named_parameters():
             if not bool(torch.isfinite(parameter).all()):
                 raise self._not_finite(f"the weight {name}", "not finite")
-        self.health.examine(self.tallies["train"].rates(), self.current_epoch)
-        rates = {
-            f"lr/{i}" if i else "lr": group["lr"] for i, group in enumerate(self.trainer.optimizers[0].param_groups)
-        }
+        self.health.examine(self._read_rates(), self.current_epoch)
+        rates = {f"lr/{i}" if i else "lr": rate for i, rate in enumerate(self.latest_rates)}
         self.log_dict({f"train/{name}": value for name, value in values.items()} | rates, batch_size=1)
 
     def on_validation_epoch_end(self) -> None:
@@ -160,6 +164,12 @@ class Training(pl.LightningModule):
             tally.gather(lambda tensor: self.trainer.strategy.reduce(tensor, reduce_op="sum"), self.device)
         metrics = {name: metric for name, metric in self.metrics.items() if isinstance(metric, Metric)}
         return tally.values(metrics)
+
+    def _read_rates(self) -> dict[str, Tensor]:
+        """The rates of the layers whose spikes somebody reads: of the last one, a loss of potentials reads none."""
+        rates = self.tallies["train"].rates()
+        last = self.network.names[-1]
+        return {name: rate for name, rate in rates.items() if name != last or self.parts.loss.field == "spikes"}
 
     def _not_finite(self, what: str, value: float | str) -> FailedRun:
         return FailedRun(

@@ -123,8 +123,8 @@ def _train(
     if not main:
         return result
     drawn = _draw(config, folder, module, batches)
-    files.write_json(folder / RESULT, result)
     log.info("%s", _closing(result, folder, drawn))
+    files.write_json(folder / RESULT, result)
     return result
 
 

@@ -31,6 +31,8 @@ class Task(Declared):
         """What metrics compare: scores (N, outputs) and targets (N, …), one row a sample, or one a valid step."""
         scores = readout(outcome.field(readout.field), outcome.mask).detach()
         targets = outcome.batch.targets
+        if targets.is_floating_point() and targets.dim() == 1 and scores.shape[-1] == 1:
+            targets = targets[:, None]  # one number a sample, as metrics compare it
         if scores.dim() == 2:
             return scores, targets
         steps = scores.shape[0]

@@ -1,0 +1,94 @@
+"""The promises of networks, as checks over the function `network(plan)`, its options bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from snnlab.draws import Draws
+from snnlab.networks import Network, Plan
+
+Make = Callable[[Plan], Network]
+
+
+def check_outputs_are_those_of_the_plan(make: Make) -> None:
+    """(T, B, *inputs) becomes (T, B, outputs)."""
+    for inputs, outputs in (((3,), 2), ((2, 3), 5)):
+        net = make(Plan(inputs=inputs, outputs=outputs))
+        shape = tuple(net.double()(_inputs(*inputs), draws=Draws(0)).outputs.shape)
+        assert shape == (6, 4, outputs), f"for {outputs} outputs it gives {shape}, not (6, 4, {outputs})"
+
+
+def check_initial_values_follow_the_seed(make: Make) -> None:
+    """The same seed gives the same network, whatever the global generator; another seed another one."""
+    torch.manual_seed(1)
+    first = _network(make).state_dict()
+    torch.manual_seed(2)
+    again, other = _network(make).state_dict(), _network(make, seed=1).state_dict()
+    assert all(torch.equal(again[name], values) for name, values in first.items()), "one seed gives two networks"
+    assert any(not torch.equal(other[name], values) for name, values in first.items()), "the seed has no effect"
+
+
+def check_a_step_repeated_equals_one_call(make: Make) -> None:
+    """`step` is the same network."""
+    net, x = _quiet(_network(make)), _inputs(3)
+    state, outputs = None, []
+    for current in x:
+        output, state = net.step(current, state)
+        outputs.append(output)
+    _close(torch.stack(outputs), net(x).outputs, "steps repeated give other outputs than one call")
+
+
+def check_a_sequence_cut_in_two_equals_the_whole(make: Make) -> None:
+    """`state` holds all that is to be known of the past."""
+    net, x = _quiet(_network(make)), _inputs(3)
+    first = net(x[:2])
+    cut = torch.cat([first.outputs, net(x[2:], first.state).outputs])
+    _close(cut, net(x).outputs, "a sequence cut in two gives other outputs than the whole")
+
+
+def check_samples_are_independent(make: Make) -> None:
+    """What one sample gets does not depend on the others."""
+    net, x = _quiet(_network(make)), _inputs(3)
+    _close(net(x[:, 1:2]).outputs, net(x).outputs[:, 1:2], "a sample's outputs change with the others of its batch")
+
+
+def check_every_weight_gets_a_gradient(make: Make) -> None:
+    """Every parameter acts on the outputs."""
+    net = make(Plan(inputs=(3,), outputs=2, neuron="ctrnn", output_neuron="linear")).double()
+    named = dict(net.named_parameters())
+    outputs = net(_inputs(3), draws=Draws(0)).outputs
+    gradients = torch.autograd.grad(outputs.square().sum(), list(named.values()), allow_unused=True)
+    for name, gradient in zip(named, gradients, strict=True):
+        assert gradient is not None and bool((gradient != 0).any()), f"{name} gets no gradient"
+
+
+def _network(make: Make, seed: int = 0) -> Network:
+    return make(Plan(inputs=(3,), outputs=2, neuron="ctrnn", output_neuron="li", seed=seed)).double()
+
+
+def _quiet(net: Network) -> Network:
+    """Without noise, which would differ from call to call."""
+    for layer in net.layers:
+        layer.noise = layer.readout_noise = 0.0  # type: ignore[assignment]
+    return net
+
+
+def _inputs(*shape: int) -> Tensor:
+    return torch.randn((6, 4, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def _close(one: Tensor, other: Tensor, what: str) -> None:
+    assert torch.allclose(one, other, rtol=1e-9, atol=1e-12), what
+
+
+CHECKS: tuple[Callable[[Make], None], ...] = (
+    check_outputs_are_those_of_the_plan,
+    check_initial_values_follow_the_seed,
+    check_a_step_repeated_equals_one_call,
+    check_a_sequence_cut_in_two_equals_the_whole,
+    check_samples_are_independent,
+    check_every_weight_gets_a_gradient,
+)
