@@ -102,7 +102,7 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BadData(f"checkpoint {path}: there is no such file.")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadData(f"checkpoint {path}: it holds more than plain data and tensors, so it was not opened.") from error
     except Exception as error:  # a damaged file can make torch raise nearly anything
@@ -110,4 +110,5 @@ def load(path: Path) -> dict[str, Any]:
     parts = [checkpoint.get(name) for name in ("snnlab", "state_dict")] if isinstance(checkpoint, dict) else [None]
     if not all(isinstance(part, dict) for part in parts):
         raise BadData(f"checkpoint {path}: it is no checkpoint of snnlab.")
-    return checkpoint
+    known: dict[str, Any] = checkpoint
+    return known

@@ -133,7 +133,7 @@ class Training(pl.LightningModule):
                 raise self._not_finite(f"the weight {name}", "not finite")
         self.health.examine(self._read_rates(), self.current_epoch)
         rates = {f"lr/{i}" if i else "lr": rate for i, rate in enumerate(self.latest_rates)}
-        self.log_dict({f"train/{name}": value for name, value in values.items()} | rates, batch_size=1)
+        self.log_dict({**{f"train/{name}": value for name, value in values.items()}, **rates}, batch_size=1)
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch."""

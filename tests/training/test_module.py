@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torchmetrics import SumMetric
 
 from snnlab.data.base import Data, Dataset, Split
 from snnlab.registry import register
@@ -56,6 +58,20 @@ def test_the_loss_and_the_accuracy_are_those_of_a_loop_written_another_way(finis
     found = loads((finished / "result.json").read_text())["metrics"]
     for name, value in metrics.items():
         assert found[name] == pytest.approx(float(value), abs=2e-3), name
+
+
+def test_every_epoch_counts_every_sample_once(
+    train: Callable[..., Path], result: Callable[[Path], dict[str, Any]], own_parts: None
+) -> None:
+    class Samples(SumMetric):
+        def update(self, scores: Tensor, targets: Tensor) -> None:
+            super().update(len(targets))
+
+    register("metric", "samples")(lambda: Samples())
+    folder = train("metric=[samples]", "trainer.max_epochs=3", "batch_size=50", "trainer.num_sanity_val_steps=2")
+    rows = table.read(folder / "metrics.csv")
+    assert [(row["train/samples"], row["val/samples"]) for row in rows] == [(1257, 180)] * 3
+    assert result(folder)["metrics"]["test/samples"] == 360
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,14 @@ from snnlab.training.stored import changed, find, stored_config
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A working folder with four runs, the third the newest."""
+    """A working folder with four runs, the first the newest."""
     runs = {"runs/a/1": "aaaa11", "runs/a/2": "aaaa22", "sweeps/b/c/seed=0_bbbb33": "bbbb33", "runs/a/4": "bbbb33"}
     for age, (name, run_id) in enumerate(runs.items()):
         (tmp_path / name / "checkpoints").mkdir(parents=True)
-        (tmp_path / name / "checkpoints" / "best.ckpt").write_bytes(b"")
+        for kind in ("best", "last"):
+            (tmp_path / name / "checkpoints" / f"{kind}.ckpt").write_bytes(b"")
         (tmp_path / name / "result.json").write_text(json.dumps({"id": run_id}))
-        time = [10, 20, 40, 30][age]
+        time = [50, 20, 30, 40][age]
         os.utime(tmp_path / name / "result.json", (time, time))
     (tmp_path / "runs" / "killed" / "checkpoints").mkdir(parents=True)
     (tmp_path / "runs" / "killed" / "checkpoints" / "last.ckpt").write_bytes(b"")
@@ -45,6 +46,9 @@ def test_a_run_without_a_best_epoch_gives_its_last(root: Path) -> None:
 
 
 def test_last_is_the_newest_finished_run(root: Path) -> None:
+    assert found(root, "last") == "runs/a/1/checkpoints/best.ckpt"
+    (root / "runs" / "a" / "1" / "result.json").unlink()
+    (root / "runs" / "a" / "4" / "result.json").unlink()
     assert found(root, "last") == "sweeps/b/c/seed=0_bbbb33/checkpoints/best.ckpt"
 
 
@@ -54,7 +58,7 @@ def test_a_run_is_found_by_the_beginning_of_its_id(root: Path) -> None:
 
 
 def test_of_one_experiment_that_ran_twice_the_newer_run_is_found(root: Path) -> None:
-    assert found(root, "bbbb") == "sweeps/b/c/seed=0_bbbb33/checkpoints/best.ckpt"
+    assert found(root, "bbbb") == "runs/a/4/checkpoints/best.ckpt"
 
 
 def test_a_beginning_that_several_ids_share_is_refused_with_their_folders(root: Path) -> None:
