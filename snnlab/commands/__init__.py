@@ -42,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name == "--version":
         print(__version__)
         return 0
+    # torch's threads wait for each other in a busy loop: on a machine with other work on it a small network then trains
+    # seven times slower. Asleep they wait as well. It must be said before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         if name not in _subcommands():
             raise WrongOption(f"{name}: there is no such command.{nearest(name, _subcommands())}")

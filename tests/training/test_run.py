@@ -108,6 +108,18 @@ def test_pictures_do_not_change_numbers(
     assert result(without)["metrics"] == result(finished)["metrics"]
 
 
+@pytest.mark.parametrize("monitor", ["val/accuracy", "val/loss", "train/loss"])
+def test_the_best_epoch_has_the_highest_accuracy_or_the_lowest_loss(
+    train: Callable[..., Path], result: Callable[[Path], dict[str, Any]], monitor: str
+) -> None:
+    # So large a rate that it goes up and down.
+    folder = train(f"monitor={monitor}", "trainer.max_epochs=6", "optimizer.lr=0.1")
+    numbers = [row[monitor] for row in table.read(folder / "metrics.csv")]
+    best = max(numbers) if "accuracy" in monitor else min(numbers)
+    assert result(folder)["best_epoch"] == max(i for i, number in enumerate(numbers) if number == best)
+    assert min(numbers) != max(numbers)
+
+
 def test_of_equally_good_epochs_the_later_one_is_chosen(
     train: Callable[..., Path], result: Callable[[Path], dict[str, Any]]
 ) -> None:

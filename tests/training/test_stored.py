@@ -62,7 +62,7 @@ def test_of_one_experiment_that_ran_twice_the_newer_run_is_found(root: Path) -> 
 
 
 def test_a_beginning_that_several_ids_share_is_refused_with_their_folders(root: Path) -> None:
-    with pytest.raises(WrongOption, match=r"aaaa: the ids of 2 runs begin so: .*runs/a/1.*runs/a/2"):
+    with pytest.raises(WrongOption, match=r"aaaa: the ids of 2 runs begin so: .*runs/a/2.*runs/a/1"):
         find("aaaa", root)
 
 
