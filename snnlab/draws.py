@@ -12,9 +12,8 @@ from snnlab.errors import WrongOption
 
 
 def derived_seed(*key: int | str) -> int:
-    """A seed of 33 bits from a key such as (seed, epoch, batch, stage, layer)."""
-    # The high bit keeps the seed away from small numbers, whose first draws are alike in some generators.
-    return zlib.crc32(repr(key).encode()) | 1 << 32
+    """A seed of 32 bits, all that torch's CPU generator keeps, from a key such as (seed, epoch, batch, stage)."""
+    return zlib.crc32(repr(key).encode())
 
 
 class Draws:

@@ -36,16 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a module of this folder, once it was imported
     name, rest = (words[0], words[1:]) if words else ("--help", [])
-    if name in ("-h", "--help"):
-        print(_help())
-        return 0
-    if name == "--version":
-        print(__version__)
-        return 0
     # torch's threads wait for each other in a busy loop: on a machine with other work on it a small network then trains
     # seven times slower. Asleep they wait as well. It must be said before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
+        if name in ("-h", "--help", "--version"):
+            print(__version__ if name == "--version" else _help(), flush=True)
+            return 0
         if name not in _subcommands():
             raise WrongOption(f"{name}: there is no such command.{nearest(name, _subcommands())}")
         with _ended_by_signals():

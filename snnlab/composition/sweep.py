@@ -82,6 +82,8 @@ def _job(config: dict[str, Any], words: Sequence[str], swept: set[str], folder: 
     )
     config["output_dir"] = str(folder / "_".join(filter(None, (_as_file_name(name), run_id[:8]))))
     print(f"\njob {HydraConfig.get().job.num}: {name}")
+    if "devices" not in config["trainer"] and "strategy" not in config["trainer"]:
+        config["trainer"]["devices"] = 1  # a job that asks for nothing else takes one device, not all there are
     devices = config["trainer"].get("devices", "auto")
     result = _apart(config, words) if _is_several(devices, config["trainer"]) else _here(config, words)
     monitor = config["monitor"] or f"val/{next(iter(config['metric']), 'loss')}"
@@ -110,7 +112,7 @@ def _apart(config: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
 
 
 def _is_several(devices: Any, trainer: dict[str, Any]) -> bool:
-    one = devices in (1, "1", "auto", [0]) and trainer.get("num_nodes", 1) == 1
+    one = devices in (1, "1", [0]) and trainer.get("num_nodes", 1) == 1
     return not one or trainer.get("strategy", "auto") not in ("auto", "single_device")
 
 

@@ -85,6 +85,10 @@ class Data:
                 raise WrongOption(
                     f"dataset.{part}: {counts} inputs, targets (, lengths). It takes one of each for a sample."
                 )
+            targets = split.targets  # one for each step would come as (N, T), and nobody could tell it from (N, width)
+            if targets.dim() > (2 if targets.is_floating_point() else 1):
+                found = f"dataset.{part}: targets {tuple(targets.shape)}"
+                raise WrongOption(f"{found}. It takes class numbers (N,), or floats (N,) or (N, width).")
             if self._units(split) != self.units:
                 raise WrongOption(f"dataset.{part}: units {self._units(split)}. It takes those of train, {self.units}.")
 

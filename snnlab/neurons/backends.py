@@ -24,13 +24,15 @@ def reference(
 
     state[t] = step(currents[t] + recurrent(output(state[t-1])), state[t-1]),   outputs[t] = output(state[t])
     """
+    output = None if recurrent is None else neuron.output(state)
     outputs: list[Tensor] = []
     records: dict[str, list[Tensor]] = {field: [] for field in record}
     for current in currents.unbind():
-        if recurrent is not None:
-            current = current + recurrent(neuron.output(state))
+        if recurrent is not None and output is not None:
+            current = current + recurrent(output)
         state = neuron.step(current, state, **constants)
-        outputs.append(neuron.output(state))
+        output = neuron.output(state)
+        outputs.append(output)
         for field, values in records.items():
             values.append(getattr(state, field))
     return Sequence(torch.stack(outputs), state, {field: torch.stack(values) for field, values in records.items()})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -259,7 +258,8 @@ def _few(value: Tensor) -> str:
 
 
 def _refuse_overrides(cls: type) -> None:
-    methods = {name for name, value in cls.__dict__.items() if inspect.isfunction(value)}
+    values = {name: value for name, value in cls.__dict__.items() if not isinstance(value, type)}
+    methods = {name for name, value in values.items() if callable(value) or hasattr(value, "__get__")}
     inherited = {name for base in cls.__mro__[1:] for name in base.__dict__}
     if broken := sorted((methods & inherited) - HOOKS):
         raise WrongOption(

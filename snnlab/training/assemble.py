@@ -40,6 +40,11 @@ def load_data(config: Mapping[str, Any]) -> Data:
             f"encoder={encoder}: it takes series, and {dataset} gives still samples. "
             "Use encoder=constant, bernoulli or latency."
         )
+    loss = config["loss"]["name"]
+    wanted = getattr(get("loss", loss), "takes", "either")
+    if wanted not in ("either", "classes" if data.classes else "values"):
+        given = "classes" if data.classes else "values"
+        raise WrongOption(f"loss={loss}: it takes {wanted} as targets, and {dataset} gives {given}.")
     if data.series and config["time"]["steps"] is not None:
         log.info("Note: time.steps=%d has no effect: %s brings its own steps.", config["time"]["steps"], dataset)
     return data

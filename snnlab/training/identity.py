@@ -35,12 +35,14 @@ def identity(config: Mapping[str, Any]) -> str:
     """
     kept = {key: value for key, value in config.items() if key not in _WITHOUT_EFFECT}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in _TRAINER_WITHOUT_EFFECT}
-    kept["dataset"] = {key: value for key, value in config["dataset"].items() if key != "folder"}
+    if _is_ours(source_file(get("dataset", config["dataset"]["name"]))):  # its files are verified by checksums
+        kept["dataset"] = {key: value for key, value in config["dataset"].items() if key != "folder"}
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
     for part in plugin_parts(config):
         digest.update(part["sha256"].encode())
     for file in _data_files(config):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
 
@@ -115,9 +117,10 @@ def _inside(family: str, spec: Any) -> Iterator[tuple[str, str]]:
 
 
 def _data_files(config: Mapping[str, Any]) -> list[Path]:
-    """The user's own files that the dataset names; those of a known dataset are verified by their checksums anyway."""
+    """The user's own files that the dataset names, and those in folders that it names."""
     dataset = get("dataset", config["dataset"]["name"])
     if _is_ours(source_file(dataset)):
         return []
-    values = [value for value in config["dataset"].values() if isinstance(value, str)]
-    return sorted(Path(value) for value in values if Path(value).is_file())
+    named = [Path(value) for value in config["dataset"].values() if isinstance(value, str) and value]
+    inside = [file for folder in named if folder.is_dir() for file in folder.rglob("*")]
+    return sorted(file for file in [*named, *inside] if file.is_file())

@@ -15,7 +15,7 @@ from torchmetrics import Metric
 from snnlab.data.base import Batch
 from snnlab.draws import Draws
 from snnlab.encoders import Encoder
-from snnlab.errors import FailedRun
+from snnlab.errors import FailedRun, WrongOption
 from snnlab.losses import Loss
 from snnlab.networks import Network, Result
 from snnlab.readouts import Readout
@@ -60,11 +60,24 @@ class Training(pl.LightningModule):
         self.spiking = tuple(
             name for name, layer in zip(self.network.names, self.network.layers, strict=True) if _fires(layer)
         )
-        self.record = {self.network.names[-1]: tuple(sorted({parts.loss.field, parts.readout.field} - {"spikes"}))}
+        self.record: dict[str, tuple[str, ...]] = {
+            name: ("spikes",)  # the outputs of such a layer are not what it fired
+            for name, layer in zip(self.network.names, self.network.layers, strict=True)
+            if name in self.spiking and layer.readout_noise
+        }
+        needed = {parts.loss.field, parts.readout.field} - {"spikes"}
+        self.record[self.network.names[-1]] = (*self.record.get(self.network.names[-1], ()), *sorted(needed))
+        if parts.regularizers and not set(self.spiking) - (
+            {self.network.names[-1]} if len(self.network.names) > 1 else set()
+        ):
+            raise WrongOption(
+                f"regularizer={next(iter(parts.regularizers))}: it acts on spikes, and no hidden layer fires."
+            )
         self.health = Health(self.network.names[-1] if parts.loss.field == "spikes" else None, classes)
         self.tallies = {stage: Tally() for stage in ("train", "val", "test")}
         self.latest_loss: Tensor | None = None
         self.latest_rates: list[float] = []
+        self.test_scored: tuple[Tensor, Tensor] | None = None
 
     def forward(self, batch: Batch, stage: str = "predict") -> Outcome:
         """Run the network over a batch.
@@ -84,8 +97,10 @@ class Training(pl.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a batch, regularizers added."""
         outcome, loss = self._shared_step(batch, "train")
-        for regularizer in self.parts.regularizers.values():
-            loss = loss + sum(regularizer(outputs, outcome.mask) for outputs in outcome.hidden())
+        for name, regularizer in self.parts.regularizers.items():
+            penalty = torch.stack([regularizer(spikes, outcome.mask) for spikes in outcome.hidden()]).sum()
+            self.tallies["train"].add_penalty(name, penalty, outcome.result.outputs.shape[1])
+            loss = loss + penalty
         self.latest_loss = loss.detach()
         if loss.device.type == "cpu" and not bool(torch.isfinite(loss)):  # elsewhere asking would make the device wait
             raise self._not_finite("the loss", float(self.latest_loss))
@@ -132,7 +147,7 @@ class Training(pl.LightningModule):
             if not bool(torch.isfinite(parameter).all()):
                 raise self._not_finite(f"the weight {name}", "not finite")
         self.health.examine(self._read_rates(), self.current_epoch)
-        rates = {f"lr/{i}" if i else "lr": rate for i, rate in enumerate(self.latest_rates)}
+        rates = {"lr": self.latest_rates[0]} if self.latest_rates else {}
         self.log_dict({**{f"train/{name}": value for name, value in values.items()}, **rates}, batch_size=1)
 
     def on_validation_epoch_end(self) -> None:
@@ -141,18 +156,26 @@ class Training(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Note the result; it goes to result.json, not to a row of some epoch."""
+        self.test_scored = self._of_all_processes(self.tallies["test"])
         self.log_dict(
             {f"test/{name}": value for name, value in self._finish("test").items()}, batch_size=1, logger=False
         )
 
     def configure_optimizers(self) -> Any:
         """The optimizer over all trained parameters, and its schedule over the whole run."""
-        optimizer = self.parts.optimizer([p for p in self.parameters() if p.requires_grad])
+        optimizer = self.parts.optimizer(self._groups())
         steps = self.trainer.estimated_stepping_batches
         schedule = self.parts.scheduler(optimizer, total_steps=int(steps) if steps != float("inf") else 0)
         if schedule and schedule.get("monitor", "").startswith("val/"):  # only where there is a new number
             schedule["frequency"] = self.trainer.check_val_every_n_epoch or 1
         return {"optimizer": optimizer} | ({} if schedule is None else {"lr_scheduler": schedule})
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Weights, and, without weight decay, which would pull them somewhere by units, constants and first states."""
+        named = [(name.rpartition(".")[2], p) for name, p in self.named_parameters() if p.requires_grad]
+        constants = [p for name, p in named if name.endswith("_raw") or name.startswith("initial_")]
+        weights = [p for name, p in named if not (name.endswith("_raw") or name.startswith("initial_"))]
+        return [{"params": weights}] + ([{"params": constants, "weight_decay": 0.0}] if constants else [])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the facts that rebuild the run."""
@@ -164,6 +187,15 @@ class Training(pl.LightningModule):
             tally.gather(lambda tensor: self.trainer.strategy.reduce(tensor, reduce_op="sum"), self.device)
         metrics = {name: metric for name, metric in self.metrics.items() if isinstance(metric, Metric)}
         return tally.values(metrics)
+
+    def _of_all_processes(self, tally: Tally) -> tuple[Tensor, Tensor]:
+        """All scores and targets of the epoch, for the confusion matrix."""
+        scored = tuple(tensor.cpu() for tensor in tally.scored())
+        if self.trainer.world_size == 1:
+            return scored[0], scored[1]
+        gathered: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(gathered, scored)
+        return torch.cat([scores for scores, _ in gathered]), torch.cat([targets for _, targets in gathered])
 
     def _read_rates(self) -> dict[str, Tensor]:
         """The rates of the layers whose spikes somebody reads: of the last one, a loss of potentials reads none."""

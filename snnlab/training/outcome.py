@@ -34,10 +34,16 @@ class Outcome(NamedTuple):
         last = self.result.layers[list(self.result.layers)[-1]]
         return last.outputs if name == "spikes" else last.records[name]
 
+    def spikes(self, name: str) -> Tensor:
+        """The spikes of a layer that fires, (T, B, units), without what noise adds to its readout."""
+        sequence = self.result.layers[name]
+        return sequence.records.get("spikes", sequence.outputs)
+
     def hidden(self) -> list[Tensor]:
-        """The outputs of the hidden layers, (T, B, units) each; of the only layer where there is one."""
-        outputs = [sequence.outputs for sequence in self.result.layers.values()]
-        return outputs[:-1] or outputs
+        """The spikes of the hidden layers that fire, (T, B, units) each; of the only layer where there is one."""
+        last = list(self.result.layers)[-1]
+        names = [name for name in self.spiking if name != last] if len(self.result.layers) > 1 else self.spiking
+        return [self.spikes(name) for name in names]
 
     def valid_steps(self) -> Tensor | int:
         """Samples times valid steps."""
@@ -46,7 +52,7 @@ class Outcome(NamedTuple):
 
     def spike_counts(self) -> dict[str, Tensor]:
         """Spikes of each unit of the layers that fire, over all samples and valid steps, (units,)."""
-        return {name: _sum_over_valid(self.result.layers[name].outputs.detach(), self.mask) for name in self.spiking}
+        return {name: _sum_over_valid(self.spikes(name).detach(), self.mask) for name in self.spiking}
 
 
 def _sum_over_valid(outputs: Tensor, mask: Tensor | None) -> Tensor:

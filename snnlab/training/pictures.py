@@ -34,9 +34,9 @@ def draw(
 
 def confusion_matrix(module: Training, classes: int) -> np.ndarray | None:
     """How often each class of test (row) was taken for each (column); None without classes, and without samples."""
-    if not classes or not module.tallies["test"].samples:
+    if not classes or module.test_scored is None:
         return None
-    scores, targets = module.tallies["test"].scored()
+    scores, targets = module.test_scored
     if targets.dtype.is_floating_point:
         return None
     matrix = np.zeros((classes, classes), dtype=int)
@@ -45,11 +45,9 @@ def confusion_matrix(module: Training, classes: int) -> np.ndarray | None:
 
 
 def _draw_samples(folder: Path, module: Training, data: Data) -> list[Path]:
-    """Raster and potentials of the first test samples."""
-    first = data.test._replace(
-        **{name: value[:SAMPLES] for name, value in data.test._asdict().items() if value is not None}
-    )
-    loader = Loader(first, series=data.series, batch_size=SAMPLES, seed=0, shuffle=False, device=module.device)
+    """Raster and potentials of the first test samples, from the first batch of test as it was scored."""
+    size = module.facts["config"]["batch_size"]
+    loader = Loader(data.test, series=data.series, batch_size=size, seed=0, shuffle=False, device=module.device)
     batch = next(iter(loader))
     record = module.record
     module.record = {name: ("potential",) for name in module.network.names if _has_potential(module, name)}
@@ -62,9 +60,9 @@ def _draw_samples(folder: Path, module: Training, data: Data) -> list[Path]:
         module.record = record
     labels: dict[str, Any] = {"classes": data.classes}
     if data.classes:
-        labels["true"] = [data.classes[i] for i in batch.targets.tolist()]
+        labels["true"] = [data.classes[i] for i in batch.targets[:SAMPLES].tolist()]
         if scores.dim() == 2:
-            labels["predicted"] = [data.classes[i] for i in scores.argmax(-1).tolist()]
+            labels["predicted"] = [data.classes[i] for i in scores.argmax(-1)[:SAMPLES].tolist()]
     outputs, potentials = _activity(outcome), _potentials(outcome)
     dt = module.facts["config"]["time"]["dt"]
     plots.save(plots.raster(outputs, dt, **labels), folder / "raster.png")
@@ -94,7 +92,7 @@ def _activity(outcome: Any) -> list[dict[str, np.ndarray]]:
     layers = outcome.result.layers
     return [
         {f"layer {name}": _array(layers[name].outputs, i, _steps(outcome, i)) for name in layers}
-        for i in range(outcome.result.outputs.shape[1])
+        for i in range(min(SAMPLES, outcome.result.outputs.shape[1]))
     ]
 
 
@@ -106,7 +104,7 @@ def _potentials(outcome: Any) -> list[dict[str, np.ndarray]]:
     }
     return [
         {f"layer {name}": _array(values, i, _steps(outcome, i)) for name, values in layers.items()}
-        for i in range(outcome.result.outputs.shape[1])
+        for i in range(min(SAMPLES, outcome.result.outputs.shape[1]))
     ]
 
 

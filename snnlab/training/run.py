@@ -50,6 +50,7 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str,
         print(f"{folder}: this run is done, its result.json is there. Nothing to do.")
         return done
     main = _is_main_process()
+    _refuse_other_run(folder, run_id)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if main:
@@ -67,6 +68,19 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str,
         except Exception:
             log.exception("the run failed")
             raise
+
+
+def _refuse_other_run(folder: Path, run_id: str) -> None:
+    """A run that did not end is started again in its folder; another one must not overwrite it."""
+    try:
+        begun = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        other = identity.identity(begun) != run_id
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, SnnlabError):
+        return  # no run, or none that could be told
+    if other:
+        raise WrongOption(
+            f"output_dir: {folder} holds another run, which did not end. Choose another folder, or remove that one."
+        )
 
 
 def finished(folder: Path, run_id: str) -> dict[str, Any] | None:
@@ -92,7 +106,9 @@ def _train(
     config: Mapping[str, Any], folder: Path, run_id: str, overrides: Sequence[str], main: bool
 ) -> dict[str, Any]:
     start = time.perf_counter()
-    torch.manual_seed(config["seed"])  # for parts from outside that use the global generator; ours have their own
+    torch.manual_seed(
+        config["seed"] % 2**63
+    )  # for parts from outside that use the global generator; ours have their own
     data = load_data(config)
     module = build_module(config, data.units, data.outputs, data.classes)
     module.facts |= {"id": run_id, "plugins": identity.plugin_parts(config), "versions": identity.versions()}

@@ -26,10 +26,10 @@ def constant(optimizer: Optimizer) -> dict[str, Any] | None:
 def linear(
     optimizer: Optimizer, *, total_steps: FromRun[int], end: Fraction = 0.0, warmup: Fraction = 0.0
 ) -> dict[str, Any]:
-    """Rises over the warm-up, then falls in a straight line to its end at the last step.
+    """Rises over the warm-up, then falls in a straight line to its end with the run.
 
     Args:
-        end: what is left at the last step, as a part of the optimizer's lr.
+        end: what is left one step after the last, as a part of the optimizer's lr.
         warmup: part of the run that the rise from 0 takes.
     """
     return _by_step(optimizer, total_steps, warmup, lambda progress: 1 - (1 - end) * progress)
@@ -39,10 +39,10 @@ def linear(
 def cosine(
     optimizer: Optimizer, *, total_steps: FromRun[int], end: Fraction = 0.0, warmup: Fraction = 0.0
 ) -> dict[str, Any]:
-    """Rises over the warm-up, then falls as half a cosine to its end at the last step.
+    """Rises over the warm-up, then falls as half a cosine to its end with the run.
 
     Args:
-        end: what is left at the last step, as a part of the optimizer's lr.
+        end: what is left one step after the last, as a part of the optimizer's lr.
         warmup: part of the run that the rise from 0 takes.
     Source: Loshchilov & Hutter 2017, without restarts.
     """

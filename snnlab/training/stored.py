@@ -75,6 +75,10 @@ def changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     result: dict[str, Any] = json.loads(json.dumps(config))
     for key, value in changes.items():
         *parents, last = key.split(".")
+        if key.startswith("dataset.") and key != "dataset.folder":
+            raise WrongOption(
+                f"{key}: another split would score samples that the run learned from. It takes dataset.folder."
+            )
         node: Any = result
         for parent in parents:
             node = node.get(parent) if isinstance(node, dict) else None

@@ -21,6 +21,7 @@ class Tally:
     def reset(self) -> None:
         """Forget everything: an epoch begins."""
         self.loss: Tensor | float = 0.0
+        self.penalties: dict[str, Tensor] = {}
         self.samples = 0
         self.steps: Tensor | int = 0
         self.spikes: dict[str, Tensor] = {}
@@ -29,8 +30,7 @@ class Tally:
 
     def add(self, outcome: Outcome, loss: Tensor, scores: Tensor, targets: Tensor) -> None:
         """Take in one batch."""
-        samples = outcome.batch.inputs.shape[0] if outcome.mask is None else outcome.mask.shape[1]
-        samples = outcome.result.outputs.shape[1] or samples
+        samples = outcome.result.outputs.shape[1]
         self.loss = self.loss + loss.detach() * samples
         self.samples += samples
         self.steps = self.steps + outcome.valid_steps()
@@ -39,9 +39,15 @@ class Tally:
         self.scores.append(scores)
         self.targets.append(targets)
 
+    def add_penalty(self, name: str, penalty: Tensor, samples: int) -> None:
+        """Take in a regularizer's penalty of one batch."""
+        weighed = penalty.detach() * samples
+        self.penalties[name] = self.penalties[name] + weighed if name in self.penalties else weighed
+
     def gather(self, reduce: Callable[[Tensor], Tensor], device: torch.device) -> None:
         """Make the sums those of all processes; scores stay here, as metrics gather their own."""
         self.loss = reduce(torch.as_tensor(self.loss, device=device))
+        self.penalties = {name: reduce(penalty) for name, penalty in self.penalties.items()}
         self.samples = int(reduce(torch.tensor(self.samples, device=device)))
         self.steps = reduce(torch.as_tensor(self.steps, device=device))
         self.spikes = {name: reduce(counts) for name, counts in self.spikes.items()}
@@ -51,11 +57,12 @@ class Tally:
         return {name: counts / self.steps for name, counts in self.spikes.items()}
 
     def values(self, metrics: Mapping[str, Metric]) -> dict[str, Tensor]:
-        """The numbers of the epoch: loss, metrics, and mean rate and silent fraction of each layer that fires.
+        """The numbers of the epoch: loss without penalties, penalties, metrics, rates and silent fractions of layers.
 
         Raises: WrongOption, when a metric cannot compare the scores with the targets.
         """
         values = {"loss": torch.as_tensor(self.loss / max(self.samples, 1))}
+        values |= {f"penalty/{name}": penalty / max(self.samples, 1) for name, penalty in self.penalties.items()}
         scores, targets = self.scored()
         for name, metric in metrics.items():
             metric.reset()

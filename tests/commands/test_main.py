@@ -70,9 +70,15 @@ def test_an_error_has_its_traceback_on_demand(snnlab: Callable[..., Any], monkey
 
 
 def test_the_handlers_of_signals_are_put_back(snnlab: Callable[..., Any]) -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    snnlab("list", "neuron")
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    mine = [lambda *_: None for _ in numbers]
+    before = [signal.signal(number, handler) for number, handler in zip(numbers, mine, strict=True)]
+    try:
+        snnlab("list", "neuron")
+        assert [signal.getsignal(number) for number in numbers] == mine
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_a_command_runs_in_a_thread_where_python_takes_no_handlers() -> None:

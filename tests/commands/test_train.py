@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import snnlab as package
+from snnlab.commands.train import _new_folder
 from snnlab.training import table
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(package.__file__).parent.parent)}
@@ -112,11 +113,17 @@ def test_a_run_starts_again_from_its_saved_configuration(
 def test_without_a_folder_a_run_makes_one_of_its_own(
     snnlab: Callable[..., Any], tmp_path: Path, tiny: tuple[str, ...]
 ) -> None:
-    for count in (1, 2):  # perhaps in one second
-        assert snnlab("train", *tiny, "trainer.max_epochs=1").code == 0
-        folders = list((tmp_path / "runs" / "digits_lif").iterdir())
-        assert len(folders) == count
-        assert all((folder / "result.json").exists() for folder in folders)
+    assert snnlab("train", *tiny, "trainer.max_epochs=1").code == 0
+    (folder,) = (tmp_path / "runs" / "digits_lif").iterdir()
+    assert (folder / "result.json").exists()
+
+
+def test_runs_that_start_in_the_same_second_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = [_new_folder({"experiment": "digits_lif"}) for _ in range(20)]
+    assert len(set(folders)) == len(list((tmp_path / "runs" / "digits_lif").iterdir())) == 20
 
 
 def test_a_run_says_nothing_on_standard_error_where_every_warning_is_an_error(tmp_path: Path) -> None:
@@ -131,24 +138,22 @@ def test_two_processes_give_the_losses_of_one_and_one_folder(
     snnlab: Callable[..., Any], tmp_path: Path, tiny: tuple[str, ...]
 ) -> None:
     # A smooth network: of spikes, roundings turn one in a million over. Batches of 37 do not divide by two.
-    words = (*tiny, "experiment=digits_ctrnn", "batch_size=37", "regularizer=[]")
-    several = ("trainer=ddp_cpu", *words, "output_dir=two")
-    done = processes(tmp_path, "-W", "error", "-m", "snnlab", "train", *several)
+    words = (*tiny, "experiment=digits_ctrnn", "batch_size=37")
+    done = processes(tmp_path, "-W", "error", "-m", "snnlab", "train", "trainer=ddp_cpu", *words)
     assert (done.returncode, done.stderr) == (0, "")
+    (two,) = (tmp_path / "runs" / "digits_ctrnn").iterdir()
     assert snnlab("train", *words, "output_dir=one").code == 0
-    rows = [table.read(tmp_path / name / "metrics.csv") for name in ("one", "two")]
-    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("one", "two")]
-    for one, two in zip(*rows, strict=True):
-        assert two == pytest.approx(one, rel=1e-6)
-        for stage, samples in (("train", 1257), ("val", 180)):  # counted twice, a part of them would be no whole number
-            assert two[f"{stage}/accuracy"] * samples == pytest.approx(
-                round(two[f"{stage}/accuracy"] * samples), abs=1e-3
-            )
+    rows = [table.read(folder / "metrics.csv") for folder in (tmp_path / "one", two)]
+    results = [json.loads((folder / "result.json").read_text()) for folder in (tmp_path / "one", two)]
+    for alone, both in zip(*rows, strict=True):
+        assert both == pytest.approx(alone, rel=1e-6)
+        for stage, samples in (("train", 1257), ("val", 180)):
+            right = both[f"{stage}/accuracy"] * samples
+            assert right == pytest.approx(round(right), abs=1e-3)  # a sample counted twice would leave a rest
     assert results[1]["metrics"] == pytest.approx(results[0]["metrics"], rel=1e-6)
     assert results[1]["id"] == results[0]["id"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
-    log = (tmp_path / "two" / "log.txt").read_text()
-    assert log.count("digits_ctrnn in two") == log.count("epoch 1/1") == 1
-    ran = snnlab("evaluate", "two", "--json")  # by one process, as it says
+    log = (two / "log.txt").read_text()
+    assert log.count("digits_ctrnn in ") == log.count("epoch 1/1") == 1
+    ran = snnlab("evaluate", str(two), "--json")  # by one process, as it says
     metrics = {name: value for name, value in results[1]["metrics"].items() if name.startswith("test/")}
     assert json.loads(ran.out)["metrics"] == pytest.approx(metrics, rel=1e-6)

@@ -42,9 +42,7 @@ def test_every_picture_is_a_png_of_a_size_to_look_at(finished: Path) -> None:
 def test_the_confusion_matrix_counts_every_sample_of_test_once(trained: tuple[Training, Data]) -> None:
     module, data = trained
     targets = torch.tensor([3, 3, 3, 1])
-    tally = module.tallies["test"]
-    tally.samples, tally.targets = 4, [targets[:2], targets[2:]]
-    tally.scores = [torch.eye(10)[[3, 5]], torch.eye(10)[[5, 1]]]
+    module.test_scored = torch.eye(10)[[3, 5, 5, 1]], targets
     matrix = pictures.confusion_matrix(module, len(data.classes))
     assert matrix is not None
     expected = np.zeros((10, 10), dtype=int)
@@ -55,8 +53,7 @@ def test_the_confusion_matrix_counts_every_sample_of_test_once(trained: tuple[Tr
 def test_there_is_no_confusion_without_samples_or_classes(trained: tuple[Training, Data]) -> None:
     module, data = trained
     assert pictures.confusion_matrix(module, len(data.classes)) is None
-    tally = module.tallies["test"]
-    tally.samples, tally.scores, tally.targets = 2, [torch.zeros(2, 1)], [torch.zeros(2)]
+    module.test_scored = torch.zeros(2, 1), torch.zeros(2)
     assert pictures.confusion_matrix(module, 0) is None
 
 

@@ -297,16 +297,12 @@ def test_data_that_is_damaged_is_told(snnlab: Callable[..., Any], tmp_path: Path
 @pytest.mark.parametrize(
     "words",
     [
-        ("trainer.gradient_clip_val=0.1",),
-        ("trainer.accumulate_grad_batches=3",),
         ("trainer.precision=bf16-mixed",),
         ("trainer.precision=64-true",),
         ("trainer.fast_dev_run=true", "plots=true"),
         ("trainer.max_steps=5",),
         ("trainer.overfit_batches=2",),
         ("trainer.limit_test_batches=0", "plots=true"),
-        ("trainer.num_sanity_val_steps=2",),
-        ("trainer.log_every_n_steps=1",),
         ("batch_size=5000",),
     ],
     ids="-".join,
