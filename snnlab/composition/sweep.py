@@ -45,12 +45,18 @@ def run_sweep(composer: Composer, overrides: Sequence[str], folder: Path) -> int
     Returns: the exit code: 0 if every job ended well, 1 if one failed.
     """
     failed: list[str] = []
+    ended: list[tuple[str, dict[str, float]]] = []
     swept = {override.get_key_element() for override in parsed(overrides) if override.is_sweep_override()}
 
     def job(config: DictConfig) -> float | None:
         words = list(HydraConfig.get().overrides.task)
         try:
-            return _job(composer.job(words), words, swept, folder)
+            composed = composer.job(words)
+            name = _name(words, swept)
+            result = _job(composed, words, name, folder)
+            ended.append((name, result["metrics"]))
+            value = result["metrics"].get(composed["monitor"] or f"val/{next(iter(composed['metric']), 'loss')}")
+            return None if value is None else float(value)
         except SnnlabError as error:  # the other jobs go on
             failed.append(f"{' '.join(words)}: {error}")
         except Exception as error:  # in a part, perhaps of a plugin: its author needs the place
@@ -70,25 +76,27 @@ def run_sweep(composer: Composer, overrides: Sequence[str], folder: Path) -> int
         if before[1] is not None:
             os.environ["HYDRA_FULL_ERROR"] = before[1]
     print(f"\nsweep in {folder}")
+    for name, metrics in ended:
+        shown = [f"{key} {value:.4f}" for key, value in metrics.items() if key.count("/") == 1 and "loss" not in key]
+        print(f"  {name}: {', '.join(shown)}")
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _job(config: dict[str, Any], words: Sequence[str], swept: set[str], folder: Path) -> float | None:
-    run_id = identity(config)
-    name = ",".join(
-        word.lstrip("+~").replace("/", ".") for word in words if key_of(word) in {key.lstrip("+~") for key in swept}
-    )
-    config["output_dir"] = str(folder / "_".join(filter(None, (_as_file_name(name), run_id[:8]))))
+def _job(config: dict[str, Any], words: Sequence[str], name: str, folder: Path) -> dict[str, Any]:
+    config["output_dir"] = str(folder / "_".join(filter(None, (_as_file_name(name), identity(config)[:8]))))
     print(f"\njob {HydraConfig.get().job.num}: {name}")
     if "devices" not in config["trainer"] and "strategy" not in config["trainer"]:
         config["trainer"]["devices"] = 1  # a job that asks for nothing else takes one device, not all there are
     devices = config["trainer"].get("devices", "auto")
-    result = _apart(config, words) if _is_several(devices, config["trainer"]) else _here(config, words)
-    monitor = config["monitor"] or f"val/{next(iter(config['metric']), 'loss')}"
-    value = result["metrics"].get(monitor)
-    return None if value is None else float(value)
+    return _apart(config, words) if _is_several(devices, config["trainer"]) else _here(config, words)
+
+
+def _name(words: Sequence[str], swept: set[str]) -> str:
+    """What a job changes: its values of the swept options."""
+    keys = {key.lstrip("+~") for key in swept}
+    return ",".join(word.lstrip("+~").replace("/", ".") for word in words if key_of(word) in keys)
 
 
 def _here(config: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:

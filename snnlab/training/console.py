@@ -78,14 +78,14 @@ class EpochLines(Logger):
 
 
 def _columns(row: Mapping[str, float]) -> Iterator[str]:
-    """`accuracy 0.98 0.97`: train, then val; then the rates of the layers."""
+    """`accuracy 0.98 (val 0.97)`, then the rates of the layers on train."""
     for name in row:
         stage, _, what = name.partition("/")
         if stage == "train" and "/" not in what:
-            val = f" {row[f'val/{what}']:.4f}" if f"val/{what}" in row else ""
+            val = f" (val {row[f'val/{what}']:.4f})" if f"val/{what}" in row else ""
             yield f"{what} {row[name]:.4f}{val}"
     if rates := [f"{value:.3f}" for name, value in row.items() if name.startswith("train/rate/")]:
-        yield f"rate {' '.join(rates)}"
+        yield f"rates of layers {' '.join(rates)}"
 
 
 @contextmanager

@@ -60,9 +60,9 @@ def _draw_samples(folder: Path, module: Training, data: Data) -> list[Path]:
         module.record = record
     labels: dict[str, Any] = {"classes": data.classes}
     if data.classes:
-        labels["true"] = [data.classes[i] for i in batch.targets[:SAMPLES].tolist()]
+        labels["true"] = batch.targets[:SAMPLES].tolist()
         if scores.dim() == 2:
-            labels["predicted"] = [data.classes[i] for i in scores.argmax(-1)[:SAMPLES].tolist()]
+            labels["predicted"] = scores.argmax(-1)[:SAMPLES].tolist()
     outputs, potentials = _activity(outcome), _potentials(outcome)
     dt = module.facts["config"]["time"]["dt"]
     plots.save(plots.raster(outputs, dt, **labels), folder / "raster.png")

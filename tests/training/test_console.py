@@ -19,7 +19,8 @@ def test_there_is_a_line_an_epoch_on_the_console_and_with_times_in_the_log(
 ) -> None:
     ran = snnlab("train", "trainer.max_epochs=2", "network.hidden=[32]", "plots=false", "output_dir=run")
     lines = [line for line in ran.out.splitlines() if line.startswith("epoch ")]
-    numbers = r"loss \d\.\d{4} \d\.\d{4}  accuracy 0\.\d{4} 0\.\d{4}  rate 0\.\d{3} 0\.\d{3}  \d+\.\d s"
+    pair = r"\d\.\d{4} \(val \d\.\d{4}\)"
+    numbers = rf"loss {pair}  accuracy {pair}  rates of layers 0\.\d{{3}} 0\.\d{{3}}  \d+\.\d s"
     assert [bool(re.fullmatch(rf"epoch {i}/1  {numbers}", line)) for i, line in enumerate(lines)] == [True, True]
     logged = (tmp_path / "run" / "log.txt").read_text().splitlines()
     for line in lines:
@@ -96,4 +97,4 @@ def test_an_epoch_without_validation_shows_no_number_of_an_earlier_one(caplog: p
         lines.log_metrics({"train/loss": 3.0, "train/rate/0": 0.25, "lr": 1.0, "epoch": 0})
         lines.log_metrics({"train/loss": 1.0, "epoch": 1})
     shown = [re.sub(r"  \d+\.\d s$", "", message) for message in caplog.messages]
-    assert shown == ["epoch 0/1  loss 3.0000 2.0000  rate 0.250", "epoch 1/1  loss 1.0000"]
+    assert shown == ["epoch 0/1  loss 3.0000 (val 2.0000)  rates of layers 0.250", "epoch 1/1  loss 1.0000"]
