@@ -1,11 +1,11 @@
-"""What the tests of training share: the command line inside this process, and one finished run to look at."""
+"""What the tests of training share: one finished run to look at."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -15,30 +15,8 @@ from snnlab.commands import main
 TINY = ("trainer.max_epochs=2", "network.hidden=[32]", "plots=false")
 
 
-class Ran(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def snnlab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    """Runs a command of snnlab in this process, in an empty working folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-
-    def run(*words: str) -> Ran:
-        capsys.readouterr()
-        code = main(words)
-        return Ran(code, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def train(snnlab: Callable[..., Ran], tmp_path: Path) -> Callable[..., Path]:
+def train(snnlab: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
     """Trains a tiny network in the folder `name`, which it gives back; a run that fails fails the test."""
 
     def run(*words: str, name: str = "run") -> Path:
