@@ -10,7 +10,7 @@ import pytest
 from snnlab.commands import main
 from snnlab.composition.groups import conf_folder
 
-FLOORS = {"digits_lif": 0.97, "digits_stbp": 0.95, "digits_cuba": 0.95, "digits_ctrnn": 0.95}
+FLOORS = {"digits_lif": 0.97, "digits_stbp": 0.95, "digits_cuba": 0.95, "digits_ctrnn": 0.95, "digits_deep": 0.95}
 
 
 def test_every_experiment_on_digits_has_a_floor() -> None:

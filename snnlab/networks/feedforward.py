@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
-
+from snnlab.networks.layer_plan import LayerPlan
 from snnlab.networks.network import Network
 from snnlab.networks.plan import Plan
 from snnlab.options import NonNegativeFloat, PositiveInt
@@ -31,11 +29,5 @@ def feedforward(
 
 def in_a_row(plan: Plan, hidden: list[int], *, recurrent: bool, noise: float, readout_noise: float) -> Network:
     """Hidden layers and an output layer; the output layer has neither recurrent weights nor noise."""
-    sizes = [math.prod(plan.inputs), *hidden, plan.outputs]
-    plan.check(sizes[1:])
-    layers = []
-    for index, (inputs, units) in enumerate(pairwise(sizes)):
-        last = index == len(sizes) - 2
-        extra = {} if last else {"noise": noise, "readout_noise": readout_noise}
-        layers.append(plan.layer(index, inputs, units, last=last, recurrent=recurrent and not last, **extra))
-    return Network(*layers)
+    layers = [LayerPlan(units=units, recurrent=recurrent, noise=noise, readout_noise=readout_noise) for units in hidden]
+    return plan.network([*layers, LayerPlan(units=plan.outputs, output=True)])

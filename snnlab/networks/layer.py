@@ -43,7 +43,7 @@ class Layer(nn.Module):
         super().__init__()
         if not (0 <= noise < math.inf and 0 <= readout_noise < math.inf):  # so written, it refuses NaN too
             raise WrongOption(f"layer: noise {noise}, readout_noise {readout_noise}. A standard deviation is >= 0.")
-        if recurrent is not None and {recurrent.inputs, recurrent.units} != {synapse.units}:
+        if recurrent is not None and [recurrent.inputs, recurrent.units] != [synapse.units] * 2:
             sizes = f"{recurrent.inputs} inputs and {recurrent.units} units"
             raise WrongOption(f"layer: recurrent weights of {sizes}. It takes {synapse.units} of both.")
         self.synapse, self.neuron, self.recurrent = synapse, neuron, recurrent

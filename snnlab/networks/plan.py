@@ -10,11 +10,16 @@ from typing import Any
 from snnlab.draws import Draws
 from snnlab.errors import WrongOption
 from snnlab.networks.layer import Layer
-from snnlab.options import nearest
+from snnlab.networks.layer_plan import LayerPlan
+from snnlab.networks.network import Network
+from snnlab.options import nearest, options, settings
 from snnlab.registry import build, check, get, names, split_spec
 
 PARTS_OF_A_LAYER = ("neuron", "synapse", "recurrent_synapse")
 NUMBERS_OF_A_LAYER = ("noise", "readout_noise")
+
+OVER_PICTURES = {"convolution": "conv2d", "pooling": "pool2d"}
+"""The synapses of the kinds of layers that are not dense."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,9 @@ class Plan:
     Args:
         inputs: shape of one step's input.
         outputs: number of output units.
-        neuron: that of the hidden layers.
+        neuron: that of the hidden layers; poolings have `linear`.
         output_neuron: that of the last layer; the hidden layers' where it is None.
-        synapse: weights between layers.
+        synapse: weights between layers; a convolution has those of its options that `conv2d` has as well.
         recurrent_synapse: weights of a layer back to itself, where the network has them.
         layers: changes to single layers, by index: {"0": {"neuron": {"tau": 5.0}, "noise": 0.1}}.
         dt: length of a step in ms.
@@ -45,83 +50,130 @@ class Plan:
     backend: Any = "reference"
     seed: int = 0
 
-    def layer(
-        self,
-        index: int,
-        inputs: int,
-        units: int,
-        *,
-        last: bool,
-        recurrent: bool,
-        noise: float = 0.0,
-        readout_noise: float = 0.0,
-    ) -> Layer:
-        """Build one layer: the parts for all layers, with this layer's own merged over them."""
-        parts = self.parts(index, last=last)
-        numbers = {"noise": noise, "readout_noise": readout_noise} | self.numbers(index)
-        draws = Draws(self.seed, "init", index)
-        where = f"layers.{index}"
-        synapse = build("synapse", parts["synapse"], where=f"{where}.synapse", inputs=inputs, units=units, draws=draws)
-        neuron = self._build_neuron(parts["neuron"], units, f"{where}.neuron")
-        weights = None
-        if recurrent:
-            own = Draws(self.seed, "init", index, "recurrent")
-            weights = build(
-                "synapse",
-                parts["recurrent_synapse"],
-                where=f"{where}.recurrent_synapse",
-                inputs=units,
-                units=units,
-                draws=own,
-            )
-        return Layer(synapse, neuron, weights, **numbers)
+    def network(self, wanted: Sequence[LayerPlan]) -> Network:
+        """Build the layers, from the input to the output.
 
-    def parts(self, index: int, *, last: bool) -> dict[str, Any]:
-        """The parts of one layer, as plain data."""
+        Raises: WrongOption, for what cannot be built, before any weight is made.
+        """
+        self.check(wanted)
+        sizes = self._sizes(wanted)
+        return Network(*(self._layer(index, each, *sizes[index]) for index, each in enumerate(wanted)))
+
+    def parts(self, index: int, wanted: LayerPlan) -> dict[str, Any]:
+        """The parts of one layer, as plain data: those for all layers, with this layer's own merged over them."""
+        neuron = self.output_neuron if wanted.output and self.output_neuron is not None else self.neuron
         shared = {
-            "neuron": self.output_neuron if last and self.output_neuron is not None else self.neuron,
-            "synapse": self.synapse,
+            "neuron": "linear" if wanted.kind == "pooling" else neuron,
+            "synapse": self._synapse(wanted),
             "recurrent_synapse": self.recurrent_synapse,
         }
         own = self._own(index)
         return {role: merged(spec, own[role]) if role in own else spec for role, spec in shared.items()}
 
-    def numbers(self, index: int) -> dict[str, float]:
-        """The numbers that one layer has for itself."""
-        return {name: value for name, value in self._own(index).items() if name in NUMBERS_OF_A_LAYER}
+    def check(self, wanted: Sequence[LayerPlan]) -> None:
+        """Refuse what is wrong whatever the data are.
 
-    def check(self, units: Sequence[int | None]) -> None:
-        """Refuse what cannot be built, before any weight is made.
-
-        Args:
-            units: number of units of each layer; None where it is not known yet.
         Raises: WrongOption, for a layer, a part or an option that does not exist, and for options of a neuron that do
             not go together.
         """
-        count = len(units)
+        count = len(wanted)
         for name in self.layers:
             if str(name) not in map(str, range(count)):
                 raise WrongOption(f"layers.{name}: there is no such layer; the network has 0 to {count - 1}.")
-        for index in range(count):
-            self._check_layer(index, units[index], last=index == count - 1)
+        channels = None
+        for index, each in enumerate(wanted):
+            channels = each.units or channels  # a pooling keeps those below it
+            self._check_layer(index, each, channels if each.kind == "pooling" else each.units)
 
-    def _check_layer(self, index: int, units: int | None, *, last: bool) -> None:
+    def _check_layer(self, index: int, wanted: LayerPlan, units: int | None) -> None:
         own, known = self._own(index), [*PARTS_OF_A_LAYER, *NUMBERS_OF_A_LAYER]
         for key in own:
             if key not in known:
                 raise WrongOption(f"layers.{index}.{key}: a layer has no such option.{nearest(key, known)}")
-        for key, value in self.numbers(index).items():
+        for key, value in self._numbers(index).items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise WrongOption(f"layers.{index}.{key}: {value!r}. It takes a number >= 0.")
-        for role, spec in self.parts(index, last=last).items():
+        for role, spec in self.parts(index, wanted).items():
             where = f"layers.{index}.{role}" if role in own else role
             if role == "neuron":
-                self._build_neuron(spec, units or _units_that_fit(spec), where)
+                count = units or _units_that_fit(spec)
+                self._neuron(spec, [count] if wanted.kind == "dense" else [count, 1, 1], where)
             else:
-                _check_synapse(role, spec, where)
+                at_all_steps = "sequence" if wanted.kind == "dense" else "pictures"
+                _check_synapse(spec, where, at_all_steps if role == "synapse" else "step")
 
-    def _build_neuron(self, spec: Any, units: int, where: str) -> Any:
-        return build("neuron", spec, where=where, units=[units], dt=self.dt, backend=self.backend)
+    def _sizes(self, wanted: Sequence[LayerPlan]) -> list[tuple[Any, Any]]:
+        """Inputs and units of each layer: numbers of a dense one, [channels, height, width] of one over pictures.
+
+        Raises: WrongOption, where there are no pictures, or smaller ones than a window.
+        """
+        sizes: list[tuple[Any, Any]] = []
+        shape = list(self.inputs)
+        for index, each in enumerate(wanted):
+            if each.kind == "dense":
+                sizes.append((math.prod(shape), each.units))
+                shape = [each.units or 1]
+                continue
+            if len(shape) not in (2, 3):
+                raise WrongOption(
+                    f"network: {each.text} on inputs of shape {tuple(shape)}. A {each.kind} takes pictures: "
+                    "(height, width) or (channels, height, width)."
+                )
+            inputs = [*[1] * (3 - len(shape)), *shape]
+            shape = self._picture(index, each, inputs)
+            sizes.append((inputs, shape))
+        return sizes
+
+    def _picture(self, index: int, wanted: LayerPlan, inputs: list[int]) -> list[int]:
+        """The units of a layer over pictures."""
+        where = f"layers.{index}.synapse"
+        spec = self.parts(index, wanted)["synapse"]
+        if callable(spec):
+            units: list[int] = spec.units
+            return units
+        name, given = split_spec(spec, where)
+        part = get("synapse", name)
+        told = {"inputs": inputs, "kernel": wanted.kernel, "channels": wanted.units or inputs[0]}
+        known = {key: option.default for key, option in options(part).items()}
+        try:
+            units = part.shape({key: (given | told).get(key, known[key]) for key in known})  # type: ignore[attr-defined]
+        except WrongOption as error:
+            raise WrongOption(f"layers.{index} ({wanted.text}): {error}") from error
+        if wanted.units not in (None, units[0]):
+            raise WrongOption(f"{where}={name}: it gives {units[0]} channels, and {wanted.text} has {wanted.units}.")
+        return units
+
+    def _layer(self, index: int, wanted: LayerPlan, inputs: Any, units: Any) -> Layer:
+        """Build one layer."""
+        parts, where = self.parts(index, wanted), f"layers.{index}"
+        told = {"inputs": inputs, "units": units}
+        if wanted.kind != "dense":
+            told |= {"kernel": wanted.kernel, "channels": units[0]}
+        draws = Draws(self.seed, "init", index)
+        synapse = build("synapse", parts["synapse"], where=f"{where}.synapse", draws=draws, **told)
+        neuron = self._neuron(parts["neuron"], [units] if wanted.kind == "dense" else units, f"{where}.neuron")
+        weights = None
+        if wanted.recurrent:
+            told = {"inputs": units, "units": units, "draws": Draws(self.seed, "init", index, "recurrent")}
+            weights = build("synapse", parts["recurrent_synapse"], where=f"{where}.recurrent_synapse", **told)
+        numbers = {"noise": wanted.noise, "readout_noise": wanted.readout_noise} | self._numbers(index)
+        return Layer(synapse, neuron, weights, **numbers)
+
+    def _synapse(self, wanted: LayerPlan) -> Any:
+        """The synapse of a layer that has none of its own: that of all layers, or what pictures take of it."""
+        if wanted.kind == "dense":
+            return self.synapse
+        name = OVER_PICTURES[wanted.kind]
+        given = {} if callable(self.synapse) else split_spec(self.synapse, "synapse")[1]
+        known = settings(get("synapse", name))
+        return {"name": name} | {key: given[key] for key in given if key in known} | dict(wanted.synapse)
+
+    def _neuron(self, spec: Any, units: list[int], where: str) -> Any:
+        return build("neuron", spec, where=where, units=units, dt=self.dt, backend=self.backend)
+
+    def _numbers(self, index: int) -> dict[str, float]:
+        """The numbers that one layer has for itself."""
+        return {name: value for name, value in self._own(index).items() if name in NUMBERS_OF_A_LAYER}
 
     def _own(self, index: int) -> Mapping[str, Any]:
         """The changes to one layer; a file may have its index as a number."""
@@ -134,12 +186,12 @@ def _units_that_fit(spec: Any) -> int:
     return max([1, *(len(value) for value in lists if not any(isinstance(item, str) for item in value))])
 
 
-def _check_synapse(role: str, spec: Any, where: str) -> None:
+def _check_synapse(spec: Any, where: str, place: str) -> None:
     if callable(spec):
         return
     check("synapse", spec, where)
-    # Weights of a layer back to itself act in each step, those from below on all steps at once.
-    name, place = split_spec(spec, where)[0], "step" if role == "recurrent_synapse" else "sequence"
+    # Weights of a layer back to itself act in each step, those from below on all steps at once, some on pictures.
+    name = split_spec(spec, where)[0]
     if get("synapse", name).takes != place:  # type: ignore[attr-defined]
         fit = [other for other in names("synapse") if get("synapse", other).takes == place]  # type: ignore[attr-defined]
         raise WrongOption(f"{where}={name}: its place in a layer is another one. It takes {' or '.join(fit)}.")

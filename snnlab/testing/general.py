@@ -12,7 +12,15 @@ from snnlab.options import REQUIRED, Option, first_line, options, settings
 
 NUMBERS = (1.0, 0.5, 2.0, 0.25, 4.0, 0.0, 8.0, 0.75, 16.0, -1.0)
 
-USUAL: dict[str, tuple[Any, ...]] = {"steps": (10,), "dt": (1.0,), "units": (4, [4]), "inputs": (4, [4]), "seed": (0,)}
+USUAL: dict[str, tuple[Any, ...]] = {
+    "steps": (10,),
+    "dt": (1.0,),
+    "units": (4, [4]),
+    "inputs": (4, [2, 7, 6]),  # a number, or a picture of two channels
+    "channels": (3,),
+    "kernel": (3,),
+    "seed": (0,),
+}
 
 
 class NotApplicable(Exception):

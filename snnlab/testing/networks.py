@@ -8,14 +8,19 @@ import torch
 from torch import Tensor
 
 from snnlab.draws import Draws
+from snnlab.errors import WrongOption
 from snnlab.networks import Network, Plan
 
 Make = Callable[[Plan], Network]
 
+NUMBERS = (3,), (2, 3)
+PICTURES = (28, 28), (2, 28, 28)
+"""Shapes of a step: a network takes them all, or pictures alone."""
+
 
 def check_outputs_are_those_of_the_plan(make: Make) -> None:
     """(T, B, *inputs) becomes (T, B, outputs)."""
-    for inputs, outputs in (((3,), 2), ((2, 3), 5)):
+    for inputs, outputs in zip(_shapes(make), (2, 5), strict=True):
         net = make(Plan(inputs=inputs, outputs=outputs))
         shape = tuple(net.double()(_inputs(*inputs), draws=Draws(0)).outputs.shape)
         assert shape == (6, 4, outputs), f"for {outputs} outputs it gives {shape}, not (6, 4, {outputs})"
@@ -33,7 +38,7 @@ def check_initial_values_follow_the_seed(make: Make) -> None:
 
 def check_a_step_repeated_equals_one_call(make: Make) -> None:
     """`step` is the same network."""
-    net, x = _quiet(_network(make)), _inputs(3)
+    net, x = _quiet(_network(make)), _inputs(*_shapes(make)[0])
     state, outputs = None, []
     for current in x:
         output, state = net.step(current, state)
@@ -43,7 +48,7 @@ def check_a_step_repeated_equals_one_call(make: Make) -> None:
 
 def check_a_sequence_cut_in_two_equals_the_whole(make: Make) -> None:
     """`state` holds all that is to be known of the past."""
-    net, x = _quiet(_network(make)), _inputs(3)
+    net, x = _quiet(_network(make)), _inputs(*_shapes(make)[0])
     first = net(x[:2])
     cut = torch.cat([first.outputs, net(x[2:], first.state).outputs])
     _close(cut, net(x).outputs, "a sequence cut in two gives other outputs than the whole")
@@ -51,22 +56,32 @@ def check_a_sequence_cut_in_two_equals_the_whole(make: Make) -> None:
 
 def check_samples_are_independent(make: Make) -> None:
     """What one sample gets does not depend on the others."""
-    net, x = _quiet(_network(make)), _inputs(3)
+    net, x = _quiet(_network(make)), _inputs(*_shapes(make)[0])
     _close(net(x[:, 1:2]).outputs, net(x).outputs[:, 1:2], "a sample's outputs change with the others of its batch")
 
 
 def check_every_weight_gets_a_gradient(make: Make) -> None:
     """Every parameter acts on the outputs."""
-    net = make(Plan(inputs=(3,), outputs=2, neuron="ctrnn", output_neuron="linear")).double()
+    inputs = _shapes(make)[0]
+    net = make(Plan(inputs=inputs, outputs=2, neuron="ctrnn", output_neuron="linear")).double()
     named = dict(net.named_parameters())
-    outputs = net(_inputs(3), draws=Draws(0)).outputs
+    outputs = net(_inputs(*inputs), draws=Draws(0)).outputs
     gradients = torch.autograd.grad(outputs.square().sum(), list(named.values()), allow_unused=True)
     for name, gradient in zip(named, gradients, strict=True):
         assert gradient is not None and bool((gradient != 0).any()), f"{name} gets no gradient"
 
 
 def _network(make: Make, seed: int = 0) -> Network:
-    return make(Plan(inputs=(3,), outputs=2, neuron="ctrnn", output_neuron="li", seed=seed)).double()
+    return make(Plan(inputs=_shapes(make)[0], outputs=2, neuron="ctrnn", output_neuron="li", seed=seed)).double()
+
+
+def _shapes(make: Make) -> tuple[tuple[int, ...], ...]:
+    """Shapes of inputs that the network must take."""
+    try:
+        make(Plan(inputs=NUMBERS[0], outputs=2))
+    except WrongOption:
+        return PICTURES
+    return NUMBERS
 
 
 def _quiet(net: Network) -> Network:

@@ -13,14 +13,12 @@ from snnlab.testing.general import NotApplicable
 
 
 def check_shapes_are_those_stated(synapse: Synapse) -> None:
-    """(T, B, inputs) becomes (T, B, *units), or (B, units) stays (B, units) where it is called in each step."""
+    """(T, B, *inputs) becomes (T, B, *units), or (B, units) stays (B, units) where it is called in each step."""
     x = _inputs(synapse)
     currents = synapse(x)
-    lead = 2 if synapse.takes == "sequence" else 1
-    assert currents.shape[:lead] == x.shape[:lead], f"it turns {tuple(x.shape)} into {tuple(currents.shape)}"
-    assert currents.shape[lead:].numel() == synapse.units, (
-        f"it gives {currents.shape[lead:].numel()} currents, and has {synapse.units} units"
-    )
+    lead = 1 if synapse.takes == "step" else 2
+    expected = (*x.shape[:lead], *_shape(synapse.units))
+    assert currents.shape == expected, f"it turns {tuple(x.shape)} into {tuple(currents.shape)}, not into {expected}"
 
 
 def check_samples_are_independent(synapse: Synapse) -> None:
@@ -43,7 +41,8 @@ def check_a_constant_input_equals_its_copy(synapse: Synapse) -> None:
     """A view of one step, as encoder `constant` gives it, acts as the same values in memory."""
     if synapse.takes == "step":
         raise NotApplicable("it is called in each step")
-    still = _inputs(synapse)[:1].expand(5, -1, -1)
+    x = _inputs(synapse)
+    still = x[:1].expand(x.shape)
     _close(synapse(still), synapse(still.contiguous()), "a view of one step gives other currents than its copy")
 
 
@@ -87,12 +86,16 @@ def check_a_copy_computes_the_same(synapse: Synapse) -> None:
 def _inputs(synapse: Synapse) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     # The outputs of a layer go back to the layer itself: as many as it has units.
-    shape = (5, 3, synapse.inputs) if synapse.takes == "sequence" else (3, synapse.units)
+    shape = (3, *_shape(synapse.units)) if synapse.takes == "step" else (5, 3, *_shape(synapse.inputs))
     return torch.randn(shape, generator=generator)
 
 
+def _shape(size: int | list[int]) -> tuple[int, ...]:
+    return (size,) if isinstance(size, int) else tuple(size)
+
+
 def _axis_of_samples(synapse: Synapse) -> int:
-    return 1 if synapse.takes == "sequence" else 0
+    return 0 if synapse.takes == "step" else 1
 
 
 def _close(one: Tensor, other: Tensor, what: str) -> None:

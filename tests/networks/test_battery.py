@@ -12,7 +12,7 @@ from snnlab.gradients import bptt
 from snnlab.initialization import torch_default, uniform
 from snnlab.networks import Layer, Network, feedforward
 from snnlab.neurons import LI
-from snnlab.synapses import Dense, Recurrent, Synapse
+from snnlab.synapses import Conv2d, Dense, Pool2d, Recurrent, Synapse
 from snnlab.testing import NotApplicable, results, words
 
 FAMILIES = {"synapse": "synapses", "init": "inits", "network": "networks", "gradient": "gradients"}
@@ -25,10 +25,10 @@ def test_each_part_keeps_its_promises(family, name):
     assert len(found) > 9  # those of every part, and those of the family
 
 
-def test_no_promise_is_skipped_for_dense_weights_and_a_uniform_start():
+def test_no_promise_is_skipped_for_weights_and_a_uniform_start():
     skipped = [
         result.name
-        for family, name in (("synapse", "dense"), ("init", "uniform"))
+        for family, name in (("synapse", "dense"), ("synapse", "conv2d"), ("init", "uniform"))
         for result in results(family, name)
         if result.skipped
     ]
@@ -97,6 +97,20 @@ class Wide(Dense):
         return torch.cat([super().forward(x)] * 2, dim=-1)
 
 
+class Turned(Conv2d):
+    """Rows and columns change places on the way."""
+
+    def slide(self, pictures):
+        return super().slide(pictures).transpose(2, 3)
+
+
+class Remembering(Conv2d):
+    """Each picture sees the one before it in the batch: that of another sample or step."""
+
+    def slide(self, pictures):
+        return super().slide(pictures + pictures.roll(1, 0))
+
+
 BROKEN_SYNAPSES = {
     Blurred: "samples are independent",
     Counting: "two equal calls give equal currents",
@@ -109,12 +123,29 @@ BROKEN_SYNAPSES = {
 }
 
 
+BROKEN_PICTURES = {Turned: "shapes are those stated", Remembering: "samples are independent"}
+
+
+@pytest.mark.parametrize("part", BROKEN_PICTURES, ids=lambda part: part.__name__)
+def test_the_battery_of_synapses_names_the_broken_promise_over_pictures(part):
+    assert BROKEN_PICTURES[part] in broken("synapse", part(inputs=[2, 7, 6], channels=3, kernel=3))
+
+
 @pytest.mark.parametrize("part", BROKEN_SYNAPSES, ids=lambda part: part.__name__)
 def test_the_battery_of_synapses_names_the_broken_promise(part):
     assert BROKEN_SYNAPSES[part] in broken("synapse", part(inputs=4, units=3))
 
 
-@pytest.mark.parametrize("part", [Dense(inputs=4, units=3), Recurrent(inputs=3, units=3), Dense(inputs=1, units=1)])
+SOUND = [
+    Dense(inputs=4, units=3),
+    Dense(inputs=1, units=1),
+    Recurrent(inputs=3, units=3),
+    Conv2d(inputs=[2, 5, 4], channels=3, kernel=3, padding="same", stride=2),
+    Pool2d(inputs=[2, 5, 4], kernel=2, pooling="max"),
+]
+
+
+@pytest.mark.parametrize("part", SOUND, ids=repr)
 def test_the_battery_of_synapses_finds_nothing_in_sound_ones(part: Synapse):
     assert broken("synapse", part) == set()
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
 from snnlab.draws import Draws
 from snnlab.errors import WrongOption
 from snnlab.networks import Layer, Network
 from snnlab.neurons import CTRNN, LI, LIF, Linear
-from snnlab.synapses import Dense, Recurrent, Synapse
+from snnlab.synapses import Conv2d, Dense, Recurrent
 
 STILL = torch.zeros(2000, 4, 3)
 
@@ -49,22 +48,10 @@ def test_the_exact_scaling_keeps_the_variance_at_rest_whatever_the_time_constant
     assert spread.tolist() == pytest.approx([0.1] * 5, rel=0.05)
 
 
-class Image(Synapse):
-    """Currents of 2 channels of 2 x 2 units."""
-
-    def initialize(self) -> None:
-        """Nothing."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Zeros."""
-        return torch.zeros(*x.shape[:2], 2, 2, 2)
-
-
 def test_the_gain_of_a_channel_scales_the_noise_of_that_channel():
     neuron = CTRNN(tau=[1.0, 4.0], noise_scaling="song2016", units=[2, 2, 2])
-    sequence = Layer(Image(inputs=3, units=8), neuron, noise=1.0)(
-        torch.zeros(1, 4000, 3), draws=Draws(0), record=("potential",)
-    )
+    synapse = Conv2d(inputs=[1, 3, 3], channels=2, kernel=2, biased=False)
+    sequence = Layer(synapse, neuron, noise=1.0)(torch.zeros(1, 4000, 3, 3), draws=Draws(0), record=("potential",))
     spread = sequence.records["potential"].std((0, 1))  # a sqrt(2 / a) = sqrt(2 a): sqrt(2), sqrt(0.5)
     assert spread[0].flatten().tolist() == pytest.approx([2**0.5] * 4, rel=0.06)
     assert spread[1].flatten().tolist() == pytest.approx([0.5**0.5] * 4, rel=0.06)

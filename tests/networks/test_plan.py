@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from snnlab.errors import WrongOption
-from snnlab.networks import Plan, feedforward, recurrent
+from snnlab.networks import LayerPlan, Plan, feedforward, recurrent
 from snnlab.networks.plan import merged
 
 
@@ -205,6 +205,7 @@ def test_a_plan_is_refused_before_a_weight_is_made(monkeypatch):
 
 
 def test_constants_of_an_output_layer_whose_size_is_not_known_yet_may_be_one_per_unit():
-    plan(output_neuron={"name": "lif", "tau": [1.0, 2.0, 3.0], "learn": ["tau", "threshold"]}).check([4, None])
+    layers = [LayerPlan(units=4), LayerPlan(output=True)]
+    plan(output_neuron={"name": "lif", "tau": [1.0, 2.0, 3.0], "learn": ["tau", "threshold"]}).check(layers)
     with pytest.raises(WrongOption, match="2 values for units of shape \\(3,\\)"):
-        plan(output_neuron={"name": "lif", "tau": [1.0, 2.0, 3.0], "threshold": [1.0, 2.0]}).check([4, None])
+        plan(output_neuron={"name": "lif", "tau": [1.0, 2.0, 3.0], "threshold": [1.0, 2.0]}).check(layers)
