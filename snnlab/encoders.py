@@ -25,6 +25,8 @@ class Encoder(Declared):
     """
 
     takes: ClassVar[Literal["still", "series"]]
+    looks_back: ClassVar[bool] = False
+    """Whether a step's output depends on the step before, which is missing at the border of a stream's piece."""
     """Whether its samples are still, or series that have their own steps."""
 
     _looked: bool = False
@@ -185,6 +187,7 @@ class Delta(Encoder):
     """
 
     takes: ClassVar[Literal["still", "series"]] = "series"
+    looks_back: ClassVar[bool] = True
 
     threshold: PositiveFloat = 0.1
     off: Literal["channels", "signed", "ignored"] = "channels"

@@ -11,6 +11,7 @@ from snnlab.data.digits_rows import DigitsRows
 from snnlab.data.fashion_mnist import FashionMNIST
 from snnlab.data.loader import Loader, loaders
 from snnlab.data.mnist import MNIST
+from snnlab.data.n_back import NBack
 
 __all__ = [
     "MNIST",
@@ -21,6 +22,7 @@ __all__ = [
     "DigitsRows",
     "FashionMNIST",
     "Loader",
+    "NBack",
     "Split",
     "loaders",
     "partition",

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from snnlab.data.streams import check_streams
 from snnlab.draws import derived_seed
 from snnlab.errors import WrongOption
 from snnlab.parts import Declared
@@ -17,12 +18,15 @@ class Split(NamedTuple):
     """The samples of one part of a dataset, in memory.
 
     Shape: inputs (N, *units) of still samples, (N, T, *units) of a series, padded with zeros; targets (N,) class
-        numbers, or (N,) or (N, width) floats for regression; lengths (N,) valid steps, None where all are valid.
+        numbers, or (N,) or (N, width) floats for regression; lengths (N,) valid steps, None where all are valid;
+        streams (N,) the number of the stream that a sample is a piece of, None where samples stand for themselves.
+        The pieces of a stream lie in their order, others may lie between them; all but its last have T valid steps.
     """
 
     inputs: Tensor
     targets: Tensor
     lengths: Tensor | None = None
+    streams: Tensor | None = None
 
     @property
     def samples(self) -> int:
@@ -31,15 +35,15 @@ class Split(NamedTuple):
 
     def to(self, device: torch.device | str) -> Split:
         """The same samples on `device`."""
-        lengths = None if self.lengths is None else self.lengths.to(device)
-        return Split(self.inputs.to(device), self.targets.to(device), lengths)
+        return Split(*[None if tensor is None else tensor.to(device) for tensor in self])  # type: ignore[arg-type]
 
 
 class Batch(NamedTuple):
     """The samples of one batch that this process holds.
 
     Shape: inputs (B, *units) of still samples, time-major (T, B, *units) of a series; targets (B,) or (B, width);
-        mask (T, B), True at valid steps, None where all are valid.
+        mask (T, B), True at valid steps, None where all are valid; begins (B,), None where no state is carried: False
+        where sample b goes on where sample b of the batch before ended, True where its stream begins.
     Args:
         size: samples of the whole batch, over all processes; B of them are here.
         number: index of the batch in its epoch.
@@ -51,12 +55,13 @@ class Batch(NamedTuple):
     mask: Tensor | None
     size: int
     number: int
+    begins: Tensor | None = None
 
     def to(self, device: torch.device | str, **transfer: Any) -> Batch:
         """The same batch on `device`; Lightning calls it, and so need not look into the tuple."""
         inputs, targets = self.inputs.to(device, **transfer), self.targets.to(device, **transfer)
-        mask = None if self.mask is None else self.mask.to(device, **transfer)
-        return Batch(inputs, targets, mask, self.size, self.number)
+        mask, begins = [None if flags is None else flags.to(device, **transfer) for flags in (self.mask, self.begins)]
+        return Batch(inputs, targets, mask, self.size, self.number, begins)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +88,7 @@ class Data:
             counts = [tensor.shape[0] for tensor in split if tensor is not None]
             if len(set(counts)) > 1:
                 raise WrongOption(
-                    f"dataset.{part}: {counts} inputs, targets (, lengths). It takes one of each for a sample."
+                    f"dataset.{part}: {counts} inputs, targets (, lengths, streams). It takes one of each for a sample."
                 )
             targets = split.targets  # one for each step would come as (N, T), and nobody could tell it from (N, width)
             if targets.dim() > (2 if targets.is_floating_point() else 1):
@@ -91,6 +96,11 @@ class Data:
                 raise WrongOption(f"{found}. It takes class numbers (N,), or floats (N,) or (N, width).")
             if self._units(split) != self.units:
                 raise WrongOption(f"dataset.{part}: units {self._units(split)}. It takes those of train, {self.units}.")
+            if (split.streams is None) != (self.train.streams is None):
+                raise WrongOption(f"dataset.{part}: streams in some parts and not in others. It takes all or none.")
+            if split.streams is not None:
+                steps = split.inputs.shape[1] if self.series else 0
+                check_streams(f"dataset.{part}", split.streams, split.lengths, steps)
 
     @property
     def parts(self) -> dict[str, Split]:
@@ -115,7 +125,8 @@ class Data:
 class Dataset(Declared):
     """A source of samples. A new one declares its options and writes `load`.
 
-    Its parts share no sample, and are drawn by a generator of its own, from an option `split_seed` if it has one.
+    Its parts share no sample, and no stream where samples are pieces of streams. They are drawn by a generator of its
+    own, from an option `split_seed` if it has one.
     """
 
     distinct: ClassVar[bool] = True

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import combinations
 
 import torch
 from torch import Tensor
 
 from snnlab.data.base import Data, Dataset, Split
 from snnlab.data.loader import Loader
+from snnlab.data.streams import places
 from snnlab.options import options
 
 Check = Callable[[], None]
@@ -38,6 +40,8 @@ def checks(name: str, dataset: Dataset) -> Iterator[partial[None]]:
         check_two_loads_are_equal,
         check_loading_leaves_the_global_generator,
         check_batches_hold_each_sample_once,
+        check_streams_go_on,
+        check_parts_share_no_stream,
     ]
     if dataset.distinct:
         every.append(check_parts_share_no_sample)
@@ -143,6 +147,25 @@ def check_batches_hold_each_sample_once(name: str, dataset: Dataset) -> None:
         ]
         visited = torch.cat([batch.targets for rank in ranks for batch in rank])
         assert torch.equal(visited.sort().values, numbers), f"{name}.{part}: an epoch leaves out or repeats samples"
+
+
+def check_streams_go_on(name: str, dataset: Dataset) -> None:
+    """Where samples are pieces of streams, some stream has more than one: else there is nothing to carry."""
+    for part, streams in _streams(dataset.load()).items():
+        assert bool((places(streams) > 0).any()), f"{name}.{part}: no stream has more than one piece"
+
+
+def check_parts_share_no_stream(name: str, dataset: Dataset) -> None:
+    """No stream is learned from in one piece and reported in another."""
+    found = {part: set(streams.tolist()) for part, streams in _streams(dataset.load()).items()}
+    for one, other in combinations(found, 2):
+        shared = len(found[one] & found[other])
+        assert shared == 0, f"{name}: {shared} streams are both in {one} and in {other}"
+
+
+def _streams(data: Data) -> dict[str, Tensor]:
+    """The streams by part; {} where samples are no pieces of streams."""
+    return {part: split.streams for part, split in data.parts.items() if split.streams is not None}
 
 
 def _equal(one: Data, other: Data) -> bool:

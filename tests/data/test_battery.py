@@ -42,7 +42,7 @@ def test_the_battery_runs_over_the_digits():
 
 
 class Flawed(Dataset):
-    """A small series that keeps every promise, but for one flaw."""
+    """Small streams of series that keep every promise, but for one flaw."""
 
     flaw: str = ""
     split_seed: int = 0
@@ -53,7 +53,7 @@ class Flawed(Dataset):
         seed = 0 if self.flaw == "seed" else self.split_seed
         generator = torch.Generator().manual_seed(seed)
         inputs = torch.rand(12, 4, 3, generator=generator)
-        targets, lengths = torch.arange(12) % 2, torch.tensor([4, 2, 3] * 4)
+        targets, lengths = torch.arange(12) % 2, torch.tensor([4, 4, 2] * 4)
         inputs[torch.arange(4) >= lengths[:, None]] = 0
         if self.flaw == "shared":
             inputs[9] = inputs[0]
@@ -66,9 +66,9 @@ class Flawed(Dataset):
         if self.flaw == "unseen":
             targets[:6] = 0
         if self.flaw == "padding":
-            inputs[1, 3, 0] = 1
+            inputs[2, 3, 0] = 1
         if self.flaw == "length":
-            lengths[0] = 5
+            lengths[2] = 5
         if self.flaw == "global":
             inputs[0, 0, 0] = torch.rand(())
         if self.flaw == "again":
@@ -78,7 +78,10 @@ class Flawed(Dataset):
             inputs = inputs.double()
         if self.flaw == "int32":
             targets = targets.int()
-        parts = [Split(inputs[i], targets[i], lengths[i]) for i in torch.arange(12).split([6, 3, 3])]
+        streams = torch.arange(12) // (1 if self.flaw == "single" else 3)
+        if self.flaw == "crossed":
+            streams[9:] = streams[8]
+        parts = [Split(inputs[i], targets[i], lengths[i], streams[i]) for i in torch.arange(12).split([6, 3, 3])]
         return Data(*parts, series=True, classes=("odd", "even"))
 
 
@@ -112,6 +115,8 @@ def test_a_dataset_without_flaws_passes():
         ("again", "two_loads_are_equal"),
         ("double", "tensors_are_of_the_right_type"),
         ("int32", "tensors_are_of_the_right_type"),
+        ("crossed", "parts_share_no_stream"),
+        ("single", "streams_go_on"),
     ],
 )
 def test_a_flaw_is_found_by_the_check_for_it(flaw, found):
