@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
-from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities import rank_zero_only
 
 log = logging.getLogger("snnlab")
 
@@ -42,50 +39,6 @@ class Bar(RichProgressBar):
         }
         loss = getattr(pl_module, "latest_loss", None)
         return ({} if loss is None else {"loss": f"{float(loss):.3f}"}) | shown
-
-
-class EpochLines(Logger):
-    """One line an epoch, to the log."""
-
-    def __init__(self, epochs: int | None) -> None:
-        super().__init__()
-        self.epochs, self.row, self.start = epochs, dict[str, float](), time.perf_counter()
-
-    @property
-    def name(self) -> str:
-        """What Lightning calls it."""
-        return "lines"
-
-    @property
-    def version(self) -> str:
-        """There is one."""
-        return ""
-
-    def log_hyperparams(self, *args: Any, **keywords: Any) -> None:
-        """Nothing: config.yaml has them."""
-
-    @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Collect val's numbers, and print the line when train's have come."""
-        self.row |= metrics
-        if "train/loss" not in metrics:
-            return
-        seconds, self.start = time.perf_counter() - self.start, time.perf_counter()
-        of = f"/{self.epochs - 1}" if self.epochs and self.epochs > 0 else ""  # counted from 0, as Lightning does
-        epoch = f"{int(metrics['epoch']):>{max(len(of) - 1, 1)}}{of}"
-        log.info("epoch %s  %s  %.1f s", epoch, "  ".join(_columns(self.row)), seconds)
-        self.row = {}
-
-
-def _columns(row: Mapping[str, float]) -> Iterator[str]:
-    """`accuracy 0.98 (val 0.97)`, then the rates of the layers on train."""
-    for name in row:
-        stage, _, what = name.partition("/")
-        if stage == "train" and "/" not in what:
-            val = f" (val {row[f'val/{what}']:.4f})" if f"val/{what}" in row else ""
-            yield f"{what} {row[name]:.4f}{val}"
-    if rates := [f"{value:.3f}" for name, value in row.items() if name.startswith("train/rate/")]:
-        yield f"rates of layers {' '.join(rates)}"
 
 
 @contextmanager

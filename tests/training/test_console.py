@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from snnlab.training.console import EpochLines, log, speaking
+from snnlab.training.console import log, speaking
+from snnlab.training.loggers.epoch_lines import EpochLines
 
 
 def test_there_is_a_line_an_epoch_on_the_console_and_with_times_in_the_log(
@@ -93,8 +94,7 @@ def test_only_warnings_that_nobody_can_do_anything_about_are_kept_back(tmp_path:
 def test_an_epoch_without_validation_shows_no_number_of_an_earlier_one(caplog: pytest.LogCaptureFixture) -> None:
     lines = EpochLines(2)
     with caplog.at_level(logging.INFO, "snnlab"):
-        lines.log_metrics({"val/loss": 2.0, "epoch": 0})
-        lines.log_metrics({"train/loss": 3.0, "train/rate/0": 0.25, "lr": 1.0, "epoch": 0})
+        lines.log_metrics({"epoch": 0, "val/loss": 2.0, "train/loss": 3.0, "train/rate/0": 0.25, "lr": 1.0})
         lines.log_metrics({"train/loss": 1.0, "epoch": 1})
     shown = [re.sub(r"  \d+\.\d s$", "", message) for message in caplog.messages]
     assert shown == ["epoch 0/1  loss 3.0000 (val 2.0000)  rates of layers 0.250", "epoch 1/1  loss 1.0000"]
