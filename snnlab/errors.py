@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 
 class SnnlabError(Exception):
     """A failure that a user can act on. The message names the part, what came, what it takes and what to do."""
@@ -21,3 +23,18 @@ class BadData(SnnlabError):
 
 class FailedRun(SnnlabError):
     """A run went wrong while it ran: a loss that is not a number, a disk that is full."""
+
+
+class Interrupted(SystemExit):
+    """The process was told to end by a signal. Its exit code is 128 + n.
+
+    Not: a KeyboardInterrupt, which Lightning turns into exit code 1, nor an Exception, which a sweep would count as one
+        failed job and go on.
+    """
+
+    def __init__(self, number: int, message: str = "") -> None:
+        super().__init__(128 + number)
+        self.number, self.message = number, message or f"ended by {signal.Signals(number).name}."
+
+    def __str__(self) -> str:
+        return self.message

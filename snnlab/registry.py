@@ -164,7 +164,7 @@ def source_file(part: Callable[..., Any]) -> str:
     """The file that defines a part."""
     try:
         return inspect.getsourcefile(inspect.unwrap(part)) or part.__module__
-    except TypeError:
+    except (TypeError, OSError):  # OSError: a class in a cell of a notebook
         return part.__module__
 
 

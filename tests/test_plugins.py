@@ -22,7 +22,7 @@ TINY = ("trainer.max_epochs=2", "network.hidden=[32]", "plots=false")
 @pytest.fixture
 def source() -> str:
     """The file that the README shows."""
-    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```python.*?\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     (block,) = [block for block in blocks if "class Adaptive(" in block]
     return block
 
@@ -73,7 +73,7 @@ def test_it_is_listed_checked_trained_and_evaluated(
     with loaded(None):  # type: ignore[attr-defined]
         assert main(["evaluate", str(tmp_path / "run")]) == 2
     told = capsys.readouterr().err
-    assert "needs the neuron adaptive of the plugin adaptive.py, which is not loaded" in told
+    assert "needs the neuron adaptive of the plugin file adaptive.py (sha256 " in told
     assert "SNNLAB_PLUGINS" in told
 
 

@@ -17,12 +17,8 @@ from pathlib import Path
 from types import FrameType
 
 from snnlab import __version__
-from snnlab.errors import SnnlabError, WrongOption
+from snnlab.errors import Interrupted, SnnlabError, WrongOption
 from snnlab.options import nearest
-
-
-class Stopped(SystemExit):
-    """The process was told to end by a signal. Not a KeyboardInterrupt: Lightning would end with exit code 1."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"snnlab: {error}", file=sys.stderr)
         return error.exit_code
-    except Stopped as stopped:
-        code = int(stopped.args[0])
-        print(f"snnlab: ended by {signal.Signals(code - 128).name}.", file=sys.stderr)
-        return code
+    except Interrupted as interrupted:
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes one speaks
+            print(f"snnlab: {interrupted}", file=sys.stderr)
+        return 128 + interrupted.number
     except BrokenPipeError:  # `snnlab list | head`
         sys.stderr.close()
         return 128 + signal.SIGPIPE
@@ -64,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """While it lasts, Ctrl-C and SIGTERM raise Stopped, unless they are ignored, as Ctrl-C is in the background."""
+    """While it lasts, Ctrl-C and SIGTERM raise Interrupted, unless they are ignored, as Ctrl-C is in the background."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     heard = [number for number, handler in before.items() if handler != signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():  # where Python takes no handlers
@@ -79,7 +75,7 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped(128 + number)
+    raise Interrupted(number)
 
 
 def _subcommands() -> list[str]:

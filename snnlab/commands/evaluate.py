@@ -14,8 +14,6 @@ import warnings
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
-ALONE = {"trainer.devices": 1, "trainer.num_nodes": 1, "trainer.strategy": "auto"}
-
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
@@ -29,13 +27,13 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_intermixed_args(argv)
 
     from snnlab.composition.overrides import values
+    from snnlab.training.evaluation import ALONE, evaluate
     from snnlab.training.stored import changed, find, stored_config
 
     path = find(arguments.run)
     config = changed(stored_config(path), ALONE | values(arguments.overrides))
 
     from snnlab.training.console import quiet
-    from snnlab.training.run import evaluate
 
     with warnings.catch_warnings():
         quiet()

@@ -2,6 +2,7 @@
 
 snnlab list                    families and names, with the first line of each docstring
 snnlab list neuron             the names of one family
+snnlab list experiment         the experiments: snnlab train experiment=NAME
 snnlab list neuron cuba        the options of a part, with types, defaults and docstring
 snnlab list … --json           the same for programs
 """
@@ -14,6 +15,11 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import Any
 
+from snnlab.errors import WrongOption
+
+EXPERIMENT = "experiment"
+"""Shown like a family; its members are files."""
+
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
@@ -25,14 +31,31 @@ def main(argv: Sequence[str]) -> int:
 
     from snnlab import registry
 
+    if arguments.name and arguments.family == EXPERIMENT:
+        raise WrongOption(
+            f"list experiment {arguments.name}: snnlab train experiment={arguments.name} --cfg job shows it."
+        )
     if arguments.name:
         part = described(arguments.family, arguments.name)
         print(json.dumps(part, indent=2) if arguments.json else _page(part))
         return 0
-    families = [arguments.family] if arguments.family else list(registry.FAMILIES)
-    found = {family: registry.names(family) for family in families}
-    print(json.dumps(found, indent=2) if arguments.json else _table(found))
+    families = [arguments.family] if arguments.family else [*registry.FAMILIES, EXPERIMENT]
+    found = {family: _names(family) for family in families}
+    names = {family: [*members] for family, members in found.items()}
+    print(json.dumps(names, indent=2) if arguments.json else _table(found))
     return 0
+
+
+def _names(family: str) -> dict[str, str]:
+    """The names of a family, each with its first line."""
+    from snnlab import registry
+    from snnlab.options import first_line
+
+    if family == EXPERIMENT:
+        from snnlab.composition.experiments import experiments
+
+        return experiments()
+    return {name: first_line(registry.get(family, name)) for name in registry.names(family)}
 
 
 def described(family: str, name: str) -> dict[str, Any]:
@@ -72,12 +95,9 @@ def _page(part: dict[str, Any]) -> str:
     return "\n".join(lines if part["options"] else [*lines[:-1], "It has no options."])
 
 
-def _table(found: dict[str, list[str]]) -> str:
-    from snnlab import registry
-    from snnlab.options import first_line
-
+def _table(found: dict[str, dict[str, str]]) -> str:
     width = max((len(name) for names in found.values() for name in names), default=0)
     lines = []
     for family, names in found.items():
-        lines += [family, *(f"  {name:<{width}}  {first_line(registry.get(family, name))}" for name in names), ""]
+        lines += [family, *(f"  {name:<{width}}  {line}" for name, line in names.items()), ""]
     return "\n".join(lines).rstrip()

@@ -6,6 +6,9 @@
   snnlab train neuron.surrogate=atan layers.0.neuron.tau=10 optimizer.lr=0.005
   snnlab train trainer.max_epochs=5 trainer.precision=bf16-mixed trainer.gradient_clip_val=1
   snnlab train -m neuron=lif,cuba seed=0,1,2        six runs, in sweeps/
+  snnlab train resume=RUN                           go on with a run that was stopped, exactly
+  snnlab train resume=RUN trainer.max_epochs=200    go on for longer
+  snnlab train weights=RUN "freeze=[layers.0]"      begin with the weights of another run
 
 Every part is chosen by its name (neuron=, loss=, dataset=, …) and set by its options (neuron.tau=). Several metrics,
 regularizers, loggers and callbacks are chosen as a list: regularizer=[rate_lower,rate_upper]. Every argument of
@@ -15,7 +18,6 @@ output_dir=FOLDER; a sweep lies in sweeps/, or in sweep_dir=FOLDER. --cfg job pr
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from snnlab.errors import BadData, WrongOption
+from snnlab.training.folder import new_folder, words_of
 
 
 def main(argv: Sequence[str]) -> int:
@@ -47,9 +50,13 @@ def main(argv: Sequence[str]) -> int:
             f"train {wrong[0]}: it is no option. It takes name=value, as experiment=digits_lif or neuron.tau=3."
         )
 
+    if run := [word.partition("=")[2] for word in words if word.startswith("resume=")]:
+        return _resume(run[-1], [word for word in words if not word.startswith("resume=")], flags)
+
     from snnlab.composition import Composer
     from snnlab.composition.overrides import parsed
 
+    words = [_found(word) for word in words]
     composer = Composer()
     sweep_dir = [word.partition("=")[2] for word in words if word.startswith("sweep_dir=")]
     overrides = composer.translated([word for word in words if not word.startswith("sweep_dir=")])
@@ -66,16 +73,46 @@ def main(argv: Sequence[str]) -> int:
     if "--cfg" in flags:
         print(_as_yaml(config), end="")
         return 0
-    config["output_dir"] = config["output_dir"] or _new_folder(config)
-    with _started_again_from(Path(config["output_dir"])):
-        _run(config, words)
+    config["output_dir"] = config["output_dir"] or new_folder(config)
+    _run(config, words)
     return 0
 
 
-def _run(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def _run(config: dict[str, Any], overrides: Sequence[str], *, longer: bool = False) -> None:
     from snnlab.training.run import train
 
-    return train(config, overrides)
+    with _started_again_from(Path(config["output_dir"])):
+        train(config, overrides, longer=longer)
+
+
+def _resume(run: str, words: Sequence[str], flags: Sequence[str]) -> int:
+    """A run goes on in its folder, as it began; the configuration is the run's own."""
+    if flags:
+        raise WrongOption(
+            f"train {flags[0]}: with resume=, one run goes on. It takes options that may change, and no flags."
+        )
+
+    from snnlab.composition.overrides import values
+    from snnlab.training.resume import continued
+    from snnlab.training.stored import folder_to_go_on_in
+
+    folder = folder_to_go_on_in(run)
+    config = continued(folder, values(words))
+    _run(config, [*words_of(folder), *words], longer=True)
+    return 0
+
+
+def _found(word: str) -> str:
+    """`weights=last` as the checkpoint that it means now; after the next job of a sweep it would be another."""
+    key, _, runs = word.partition("=")
+    if key != "weights" or runs in ("", "null"):
+        return word
+
+    from snnlab.composition.values import in_words
+    from snnlab.training.stored import find
+
+    found = [in_words({"weights": str(find(run))})[0].partition("=")[2] for run in runs.split(",")]
+    return f"weights={','.join(found)}"
 
 
 def _sweep(composer: Any, overrides: list[str], sweep_dir: str | None) -> int:
@@ -111,7 +148,7 @@ def _train_resolved(path: Path) -> int:
     if not isinstance(config, dict) or not config.get("output_dir"):
         raise BadData(f"train --resolved {path}: it is no config.yaml of a run's folder.")
     check_config(config)
-    _run(config, _lines(path.parent / "overrides.txt"))
+    _run(config, words_of(path.parent), longer=True)
     return 0
 
 
@@ -124,27 +161,6 @@ def _started_again_from(folder: Path) -> Iterator[None]:
         yield
     finally:
         sys.argv = before
-
-
-def _new_folder(config: dict[str, Any]) -> str:
-    """runs/<experiment>/<date_time>, with a number behind it where two runs start in the same second."""
-    base = Path("runs") / (config["experiment"] or "run") / datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    for number in range(1, 10000):
-        folder = base if number == 1 else base.with_name(f"{base.name}_{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise WrongOption(
-                f"output_dir: {folder} cannot be made ({error.strerror}). Choose another with output_dir=FOLDER."
-            ) from error
-        return str(folder)
-    raise WrongOption(f"output_dir: {base} and its neighbours exist. Choose another with output_dir=FOLDER.")
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
 def _as_yaml(config: dict[str, Any]) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,27 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from snnlab import files
 from snnlab.composition.compose import CONFIG, Composer
 from snnlab.composition.groups import conf_folder
+from snnlab.composition.job import run_job
 from snnlab.composition.overrides import key_of, parsed
-from snnlab.errors import FailedRun, SnnlabError
+from snnlab.composition.values import in_words
+from snnlab.errors import SnnlabError
 from snnlab.training.identity import identity
-
-RANK_VARIABLES = (
-    "LOCAL_RANK",
-    "NODE_RANK",
-    "RANK",
-    "GROUP_RANK",
-    "WORLD_SIZE",
-    "LOCAL_WORLD_SIZE",
-    "MASTER_ADDR",
-    "MASTER_PORT",
-)
 
 
 def run_sweep(composer: Composer, overrides: Sequence[str], folder: Path) -> int:
@@ -66,7 +53,7 @@ def run_sweep(composer: Composer, overrides: Sequence[str], folder: Path) -> int
 
     before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     # Hydra reads sys.argv, and prints and exits by itself unless it is told to raise.
-    sys.argv = [before[0][0], "-m", *overrides, f"hydra.sweep.dir={_quoted(str(folder))}"]
+    sys.argv = [before[0][0], "-m", *overrides, *in_words({"hydra.sweep.dir": folder})]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=CONFIG)(job)()
@@ -87,10 +74,7 @@ def run_sweep(composer: Composer, overrides: Sequence[str], folder: Path) -> int
 def _job(config: dict[str, Any], words: Sequence[str], name: str, folder: Path) -> dict[str, Any]:
     config["output_dir"] = str(folder / "_".join(filter(None, (_as_file_name(name), identity(config)[:8]))))
     print(f"\njob {HydraConfig.get().job.num}: {name}")
-    if "devices" not in config["trainer"] and "strategy" not in config["trainer"]:
-        config["trainer"]["devices"] = 1  # a job that asks for nothing else takes one device, not all there are
-    devices = config["trainer"].get("devices", "auto")
-    return _apart(config, words) if _is_several(devices, config["trainer"]) else _here(config, words)
+    return run_job(config, words)
 
 
 def _name(words: Sequence[str], swept: set[str]) -> str:
@@ -99,35 +83,6 @@ def _name(words: Sequence[str], swept: set[str]) -> str:
     return ",".join(word.lstrip("+~").replace("/", ".") for word in words if key_of(word) in keys)
 
 
-def _here(config: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
-    from snnlab.training.run import train
-
-    return train(config, words)
-
-
-def _apart(config: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
-    """A job of several processes is a run of its own: Lightning starts its ranks by repeating the command line."""
-    folder = Path(config["output_dir"])
-    files.write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-    files.write_text(folder / "overrides.txt", "".join(f"{word}\n" for word in words))
-    environment = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
-    command = [sys.executable, "-m", "snnlab", "train", "--resolved", str(folder / "config.yaml")]
-    done = subprocess.run(command, env=environment, check=False)
-    if done.returncode:
-        raise FailedRun(f"it ended with exit code {done.returncode}; see {folder / 'log.txt'}.")
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return result
-
-
-def _is_several(devices: Any, trainer: dict[str, Any]) -> bool:
-    one = devices in (1, "1", [0]) and trainer.get("num_nodes", 1) == 1
-    return not one or trainer.get("strategy", "auto") not in ("auto", "single_device")
-
-
 def _as_file_name(text: str) -> str:
     kept = "".join(c if c.isalnum() or c in "=.,-_" else "_" for c in text)
     return kept[:120]
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -17,10 +17,13 @@ from snnlab.data.loader import Loader, loaders
 from snnlab.errors import WrongOption
 from snnlab.options import nearest, options
 from snnlab.registry import build, get
-from snnlab.training.checkpoint import BestAndLast, WholeFiles
+from snnlab.training.best_and_last import BestAndLast
+from snnlab.training.checkpoint import WholeFiles
 from snnlab.training.config import SEVERAL, plan
-from snnlab.training.console import Bar, EpochLines, log
+from snnlab.training.console import Bar, log
+from snnlab.training.loggers.epoch_lines import EpochLines
 from snnlab.training.module import Parts, Training
+from snnlab.training.signals import Signals
 
 
 def load_data(config: Mapping[str, Any]) -> Data:
@@ -45,6 +48,16 @@ def load_data(config: Mapping[str, Any]) -> Data:
     if wanted not in ("either", "classes" if data.classes else "values"):
         given = "classes" if data.classes else "values"
         raise WrongOption(f"loss={loss}: it takes {wanted} as targets, and {dataset} gives {given}.")
+    if config["state"] == "carry" and data.train.streams is None:
+        raise WrongOption(
+            f"state=carry: the samples of {dataset} do not continue one another. It takes a dataset of streams, as "
+            "n_back. Use state=reset."
+        )
+    if config["state"] == "carry" and get("encoder", encoder).looks_back:  # type: ignore[attr-defined]
+        raise WrongOption(
+            f"state=carry: encoder={encoder} looks back to the step before, which a piece of a stream does not hold. "
+            "Use encoder=identity, or state=reset."
+        )
     if data.series and config["time"]["steps"] is not None:
         log.info("Note: time.steps=%d has no effect: %s brings its own steps.", config["time"]["steps"], dataset)
     return data
@@ -90,9 +103,16 @@ def build_module(
     return Training(parts, seed=config["seed"], classes=classes, facts=facts)
 
 
-def build_trainer(config: Mapping[str, Any], folder: Path, module: Training, *, training: bool = True) -> pl.Trainer:
+def build_trainer(
+    config: Mapping[str, Any], folder: Path, module: Training, *, signals: Signals | None = None
+) -> pl.Trainer:
     """Lightning's Trainer, with what a run brings.
 
+    Args:
+        config: a complete configuration.
+        folder: where the run writes.
+        module: what it trains.
+        signals: where signals are noted that end the training; None for one that only evaluates.
     Raises: WrongOption, when Lightning refuses its arguments.
     """
     monitor, mode = monitored(config, module.facts["outputs"])
@@ -101,9 +121,9 @@ def build_trainer(config: Mapping[str, Any], folder: Path, module: Training, *, 
     bar = asked.pop("enable_progress_bar", None)
     callbacks: list[pl.Callback] = [Bar(leave=False)] if wants_bar(bar) else []
     loggers: list[Any] = []
-    if training:
+    if signals is not None:
         callbacks += [
-            BestAndLast(folder, monitor, mode),
+            BestAndLast(folder, monitor, mode, config["checkpoint_minutes"], signals),
             *(make() for make in _several(config, "callback", known).values()),
         ]
         loggers = [made for make in _several(config, "logger", known).values() if (made := make()) is not None]
@@ -115,7 +135,7 @@ def build_trainer(config: Mapping[str, Any], folder: Path, module: Training, *, 
             logger=loggers or False,
             callbacks=callbacks,
             plugins=[WholeFiles()],
-            enable_checkpointing=training,
+            enable_checkpointing=signals is not None,
             enable_progress_bar=wants_bar(bar),
             use_distributed_sampler=False,
             default_root_dir=folder,
@@ -180,7 +200,17 @@ class Batches(pl.LightningDataModule):
             world=self.trainer.world_size,
             device=strategy.root_device,
             shuffle=not self.config["trainer"].get("overfit_batches"),
+            carry=self.config["state"] == "carry",
+            workers=self.config["workers"],
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where in the epoch the run is."""
+        return {"train": self.made["train"].state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on there. Lightning would do so by itself, but not once the number of steps was asked for beforehand."""
+        self.made["train"].load_state_dict(state_dict["train"])
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Nothing: the loader cuts its batches on the device."""

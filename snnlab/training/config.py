@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Unit
 
 from snnlab.errors import WrongOption
-from snnlab.networks.plan import Plan
+from snnlab.networks import LayerPlan, Plan, hidden_layers
 from snnlab.options import Option, PositiveInt, nearest, options, settings
 from snnlab.registry import check, check_value, family_of, get, split_spec
 from snnlab.training.lightning_options import OURS, lightning_options
@@ -44,7 +44,12 @@ def run(
     experiment: str | None = None,
     seed: Annotated[int, Ge(0)] = 0,
     batch_size: PositiveInt = 64,
+    state: Literal["reset", "carry"] = "reset",
+    workers: Annotated[int, Ge(0)] = 0,
+    weights: str | None = None,
+    freeze: list[str] = [],
     monitor: str | None = None,
+    checkpoint_minutes: Annotated[float, Ge(0)] = 10.0,
     plots: bool = True,
     output_dir: str | None = None,
 ) -> None:
@@ -54,7 +59,12 @@ def run(
         experiment: the file of conf/experiment/ that it started from.
         seed: key of all random numbers: initial weights, order of samples, encoders, noise.
         batch_size: samples of an optimizer step, over all processes.
+        state: whether each sample begins anew, or a piece of a stream goes on where the one before it ended.
+        workers: processes that cut batches ahead; they pay where that is costly, and change no number.
+        weights: a run whose best weights this one begins with, where name and shape fit.
+        freeze: parts of the network that are not trained, as layers.0 or layers.1.synapse.
         monitor: the number that picks the best epoch; by default the first metric on val.
+        checkpoint_minutes: how long an epoch may take before it is saved within; 0 saves after every batch.
         plots: whether pictures are drawn at the end.
         output_dir: the run's folder; by default runs/<experiment>/<date_time>.
     """
@@ -198,9 +208,10 @@ def _check_network(config: Mapping[str, Any]) -> None:
     """The layers must be buildable, and loss and readout find what they need in the last one."""
     hidden, whole = config["network"].get("hidden"), plan(config, (1,), 1)
     last = whole.output_neuron or whole.neuron
-    if isinstance(hidden, list):  # a network from outside may have layers of another kind
-        whole.check([*hidden, None])
-        last = whole.parts(len(hidden), last=True)["neuron"]
+    if isinstance(hidden, list | str):  # a network from outside may have layers of another kind
+        layers = [*hidden_layers(hidden), LayerPlan(output=True)]
+        whole.check(layers)
+        last = whole.parts(len(layers) - 1, layers[-1])["neuron"]
     fields = get("neuron", last["name"]).State._fields  # type: ignore[attr-defined]
     for part in ("loss", "readout"):
         if config[part] is None:

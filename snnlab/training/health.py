@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -55,6 +56,14 @@ class Health:
                 self._tell_lost(sorted((quiet & self.quiet) - self.lost))
                 self.lost |= quiet & self.quiet
                 self.quiet = quiet
+
+    def state_dict(self) -> dict[str, list[Any]]:
+        """What a resumed run must know, to say nothing twice."""
+        return {name: sorted(getattr(self, name)) for name in ("told", "quiet", "lost")}
+
+    def load_state_dict(self, state: Mapping[str, list[Any]]) -> None:
+        """Take up what `state_dict` gave."""
+        self.told, self.quiet, self.lost = (set(state[name]) for name in ("told", "quiet", "lost"))
 
     def _tell_lost(self, units: list[int]) -> None:
         if units:

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
 import snnlab
 from snnlab.registry import get, source_file
 from snnlab.training.config import ROLES, SEVERAL
+from snnlab.training.stored import find
 
-_WITHOUT_EFFECT = ("experiment", "logger", "plots", "output_dir")
-_TRAINER_WITHOUT_EFFECT = (
-    "accelerator",
-    "devices",
-    "num_nodes",
-    "strategy",
-    "enable_progress_bar",
-    "enable_model_summary",
-    "log_every_n_steps",
-    "profiler",
+WITHOUT_EFFECT = (
+    "experiment",
+    "logger",
+    "callback.gradient_norms",
+    "plots",
+    "output_dir",
+    "checkpoint_minutes",
+    "workers",
+    "dataset.folder",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "trainer.log_every_n_steps",
+    "trainer.profiler",
 )
+"""Options that do not enter a run's identity, and may be others when it goes on."""
 
 
 def identity(config: Mapping[str, Any]) -> str:
@@ -33,16 +44,22 @@ def identity(config: Mapping[str, Any]) -> str:
 
     Left out: logger, progress, folders, names, and the devices: they change roundings, and result.json tells them.
     """
-    kept = {key: value for key, value in config.items() if key not in _WITHOUT_EFFECT}
-    kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in _TRAINER_WITHOUT_EFFECT}
-    if _is_ours(source_file(get("dataset", config["dataset"]["name"]))):  # its files are verified by checksums
-        kept["dataset"] = {key: value for key, value in config["dataset"].items() if key != "folder"}
+    kept: dict[str, Any] = json.loads(json.dumps(config))
+    for key in WITHOUT_EFFECT:
+        *parents, last = key.split(".")
+        node = kept
+        for parent in parents:
+            node = node.get(parent) or {}
+        # The files of our own datasets are verified by checksums; those of a plugin's may be anything.
+        if key != "dataset.folder" or _is_ours(source_file(get("dataset", config["dataset"]["name"]))):
+            node.pop(last, None)
+    if config.get("weights") is not None:
+        kept["weights"] = _checksum(find(config["weights"]))
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
     for part in plugin_parts(config):
         digest.update(part["sha256"].encode())
     for file in _data_files(config):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        digest.update(bytes.fromhex(_checksum(file)))
     return digest.hexdigest()
 
 
@@ -51,11 +68,32 @@ def plugin_parts(config: Mapping[str, Any]) -> list[dict[str, str]]:
     found = {(family, name) for family, name in _parts(config)}
     parts = []
     for family, name in sorted(found):
-        file = source_file(get(family, name))
+        part = get(family, name)
+        file = source_file(part)
         if not _is_ours(file):
-            checksum = hashlib.sha256(Path(file).read_bytes()).hexdigest() if Path(file).is_file() else ""
-            parts.append({"family": family, "name": name, "plugin": Path(file).name, "sha256": checksum})
+            checksum = _checksum(Path(file)) if Path(file).is_file() else _checksum_of_cell(part)
+            parts.append(
+                {"family": family, "name": name, "plugin": Path(file).name, "sha256": checksum} | _package(part)
+            )
     return parts
+
+
+def _checksum_of_cell(part: Any) -> str:
+    """That of the functions of a part from a cell of a notebook, which has no file; its options count by themselves."""
+    kinds = [kind for kind in getattr(part, "__mro__", ()) if kind.__module__ == part.__module__]
+    members = [member for kind in kinds for member in vars(kind).values()] or [part]
+    digest = hashlib.sha256()
+    for function in filter(inspect.isfunction, members):
+        with suppress(OSError):  # made by a decorator
+            digest.update(inspect.getsource(function).encode())
+    return digest.hexdigest()
+
+
+def _package(part: Any) -> dict[str, str]:
+    """The installed package that a part comes from, and its version; {} for a single file."""
+    module = getattr(part, "__module__", "").partition(".")[0]
+    packages = packages_distributions().get(module, [])
+    return {"package": packages[0], "version": version(packages[0])} if packages else {}
 
 
 def versions() -> dict[str, str]:
@@ -88,6 +126,11 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def _checksum(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _is_ours(file: str) -> bool:

@@ -20,8 +20,10 @@ from snnlab.losses import Loss
 from snnlab.networks import Network, Result
 from snnlab.readouts import Readout
 from snnlab.regularizers import Regularizer
+from snnlab.training.carry import Carry
 from snnlab.training.health import Health
 from snnlab.training.outcome import Outcome
+from snnlab.training.so_far import SoFar
 from snnlab.training.supervised import Task
 from snnlab.training.tally import Tally
 
@@ -75,8 +77,12 @@ class Training(pl.LightningModule):
             )
         self.health = Health(self.network.names[-1] if parts.loss.field == "spikes" else None, classes)
         self.tallies = {stage: Tally() for stage in ("train", "val", "test")}
+        self.carries = {stage: Carry() for stage in self.tallies}
         self.latest_loss: Tensor | None = None
         self.latest_rates: list[float] = []
+        self.rows: list[dict[str, float]] = []
+        self.row_extras: dict[str, float] = {}
+        self.so_far = SoFar(self)
         self.test_scored: tuple[Tensor, Tensor] | None = None
 
     def forward(self, batch: Batch, stage: str = "predict") -> Outcome:
@@ -90,8 +96,13 @@ class Training(pl.LightningModule):
         epoch = self.current_epoch if stage == "train" else 0
         world = self.trainer.world_size if self._trainer is not None else 1
         draws = Draws(self.seed, stage, epoch, batch.number, rank=self.global_rank, world=world, size=batch.size)
+        draws.seed_global(
+            batch.inputs.device
+        )  # for parts from outside that use it: a resumed run gets the same numbers
         x = self.parts.encoder(batch.inputs, draws)
-        result = self.parts.gradient(self.network, x, None, self.record, draws)
+        carry = self.carries.get(stage, Carry())
+        result = self.parts.gradient(self.network, x, carry.first(self.network, batch), self.record, draws)
+        carry.keep(result.state, batch)
         return Outcome(result, batch, self.spiking)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
@@ -126,17 +137,25 @@ class Training(pl.LightningModule):
         self.tallies[stage].add(outcome, loss, *self.parts.task.scored(outcome, self.parts.readout))
         return outcome, loss
 
+    def on_train_start(self) -> None:
+        """Go on within the epoch that a checkpoint was taken in."""
+        self.so_far.take_up()
+
     def on_train_epoch_start(self) -> None:
-        """Begin the sums."""
-        self.tallies["train"].reset()
+        """Begin the sums, and streams anew."""
+        self._begin("train")
 
     def on_validation_epoch_start(self) -> None:
-        """Begin the sums."""
-        self.tallies["val"].reset()
+        """Begin the sums, and streams anew."""
+        self._begin("val")
 
     def on_test_epoch_start(self) -> None:
-        """Begin the sums."""
-        self.tallies["test"].reset()
+        """Begin the sums, and streams anew."""
+        self._begin("test")
+
+    def _begin(self, stage: str) -> None:
+        self.tallies[stage].reset()
+        self.carries[stage].reset()
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch, and tell what looks wrong."""
@@ -148,11 +167,24 @@ class Training(pl.LightningModule):
                 raise self._not_finite(f"the weight {name}", "not finite")
         self.health.examine(self._read_rates(), self.current_epoch)
         rates = {"lr": self.latest_rates[0]} if self.latest_rates else {}
-        self.log_dict({**{f"train/{name}": value for name, value in values.items()}, **rates}, batch_size=1)
+        numbers = {**{f"train/{name}": float(value) for name, value in values.items()}, **rates, **self.row_extras}
+        self.log_dict(numbers, batch_size=1, logger=False)
+        self._add_row({"epoch": self.current_epoch, "step": self.global_step} | self.so_far.val | numbers)
+        self.row_extras, self.so_far.val = {}, {}
+        self.tallies["train"].reset()
+
+    def _add_row(self, row: dict[str, float]) -> None:
+        """One row an epoch, the same for all loggers, before the checkpoint that holds it."""
+        self.rows.append(row)
+        if self.trainer.is_global_zero:
+            for logger in self.loggers:
+                logger.log_metrics(row, self.global_step)
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch."""
-        self.log_dict({f"val/{name}": value for name, value in self._finish("val").items()}, batch_size=1)
+        numbers = {f"val/{name}": float(value) for name, value in self._finish("val").items()}
+        self.log_dict(numbers, batch_size=1, logger=False)
+        self.so_far.val = numbers
 
     def on_test_epoch_end(self) -> None:
         """Note the result; it goes to result.json, not to a row of some epoch."""
@@ -178,8 +210,13 @@ class Training(pl.LightningModule):
         return [{"params": weights}] + ([{"params": constants, "weight_decay": 0.0}] if constants else [])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the facts that rebuild the run."""
-        checkpoint["snnlab"] = self.facts
+        """Add the facts that rebuild the run, and what it knows of its epochs."""
+        checkpoint["snnlab"] = self.facts | {"rows": self.rows, "so_far": self.so_far.of_all_processes()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up what `on_save_checkpoint` gave."""
+        self.rows = list(checkpoint["snnlab"]["rows"])
+        self.so_far.load(checkpoint["snnlab"]["so_far"])
 
     def _finish(self, stage: str) -> dict[str, Tensor]:
         tally = self.tallies[stage]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,6 +53,34 @@ class Tally:
         self.steps = reduce(torch.as_tensor(self.steps, device=device))
         self.spikes = {name: reduce(counts) for name, counts in self.spikes.items()}
 
+    def state_dict(self) -> dict[str, Any]:
+        """The sums of this process so far, for a checkpoint within an epoch; {} where there are none."""
+        if not self.scores:
+            return {}
+        scores, targets = torch.cat(self.scores), torch.cat(self.targets)
+        return {
+            "loss": self.loss,
+            "penalties": dict(self.penalties),
+            "samples": self.samples,
+            "steps": self.steps,
+            "spikes": dict(self.spikes),
+            "scores": scores,
+            "targets": targets,
+        }
+
+    def load_state_dict(self, *states: Mapping[str, Any], device: torch.device | str = "cpu") -> None:
+        """Begin where `state_dict` was taken, in as many processes as were there."""
+        self.reset()
+        for state in filter(None, states):
+            self.loss = self.loss + torch.as_tensor(state["loss"]).to(device)
+            self.samples += state["samples"]
+            self.steps = self.steps + _on(state["steps"], device)
+            for mine, theirs in ((self.penalties, state["penalties"]), (self.spikes, state["spikes"])):
+                for name, value in theirs.items():
+                    mine[name] = mine[name] + value.to(device) if name in mine else value.to(device)
+            self.scores.append(state["scores"].to(device))
+            self.targets.append(state["targets"].to(device))
+
     def rates(self) -> dict[str, Tensor]:
         """The mean rate of each unit of the layers that fire, spikes per step, (units,)."""
         return {name: counts / self.steps for name, counts in self.spikes.items()}
@@ -82,3 +111,7 @@ class Tally:
     def scored(self) -> tuple[Tensor, Tensor]:
         """All scores and targets of the epoch, in float32 whatever the network's precision."""
         return torch.cat(self.scores).float(), torch.cat(self.targets)
+
+
+def _on(value: Tensor | int, device: torch.device | str) -> Tensor | int:
+    return value.to(device) if isinstance(value, Tensor) else value

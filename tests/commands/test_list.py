@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +31,8 @@ def test_one_family_is_shown_alone(snnlab: Callable[..., Any]) -> None:
 
 def test_json_is_families_and_names(snnlab: Callable[..., Any]) -> None:
     everything = json.loads(snnlab("list", "--json").out)
-    assert everything == {family: registry.names(family) for family in registry.FAMILIES}
+    parts = {family: registry.names(family) for family in registry.FAMILIES}
+    assert everything == parts | {"experiment": json.loads(snnlab("list", "experiment", "--json").out)["experiment"]}
     assert json.loads(snnlab("list", "neuron", "--json").out) == {"neuron": registry.names("neuron")}
     assert {"ctrnn", "cuba", "li", "lif", "linear", "stbp"} <= set(everything["neuron"])
 
@@ -72,3 +74,18 @@ def test_what_is_unknown_is_told_with_the_nearest(
     ran = snnlab("list", *words)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert f"Did you mean {nearest}?" in ran.err
+
+
+def test_experiments_are_shown_with_their_first_sentence_those_of_the_working_folder_too(
+    snnlab: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text("# @package _global_\n# Mine. It is good.\nseed: 1\n")
+    lines = snnlab("list", "experiment").out.splitlines()
+    assert [line.split(maxsplit=1)[1] for line in lines if line.split()[0] == "mine"] == ["Mine."]
+    assert any(line.split()[0] == "digits_lif" and "64-256-10" in line for line in lines)
+
+
+def test_one_experiment_is_shown_by_another_command(snnlab: Callable[..., Any]) -> None:
+    ran = snnlab("list", "experiment", "digits_lif")
+    assert (ran.code, "snnlab train experiment=digits_lif --cfg job" in ran.err) == (2, True)

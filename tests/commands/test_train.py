@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 import snnlab as package
-from snnlab.commands.train import _new_folder
 from snnlab.training import table
+from snnlab.training.folder import new_folder
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(package.__file__).parent.parent)}
 
@@ -122,7 +122,7 @@ def test_runs_that_start_in_the_same_second_have_folders_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    folders = [_new_folder({"experiment": "digits_lif"}) for _ in range(20)]
+    folders = [new_folder({"experiment": "digits_lif"}) for _ in range(20)]
     assert len(set(folders)) == len(list((tmp_path / "runs" / "digits_lif").iterdir())) == 20
 
 

@@ -20,7 +20,12 @@ def test_an_experiment_composes_to_a_complete_configuration_that_checks_again(na
         "experiment",
         "seed",
         "batch_size",
+        "state",
+        "workers",
+        "weights",
+        "freeze",
         "monitor",
+        "checkpoint_minutes",
         "plots",
         "output_dir",
     }

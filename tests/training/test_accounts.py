@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,15 +66,3 @@ def test_an_evaluation_refuses_another_split(key: str) -> None:
 def test_a_loss_that_cannot_take_the_targets_is_told_with_the_dataset() -> None:
     with pytest.raises(WrongOption, match="trace_mse: it takes values as targets, and digits gives classes"):
         module_of("loss=trace_mse", "output_neuron=li")
-
-
-def test_the_readmes_dataset_trains_and_is_drawn(tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (block,) = [text for text in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "class Mine(" in text]
-    (tmp_path / "mine.py").write_text(block, encoding="utf-8")
-    words = ["train", "dataset=mine", "trainer.max_epochs=3", "network.hidden=[16]", "output_dir=run"]
-    environment = os.environ | {"SNNLAB_PLUGINS": str(tmp_path / "mine.py")}
-    command = [sys.executable, "-m", "snnlab", *words]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert {"raster.png", "confusion.png"} <= {path.name for path in (tmp_path / "run" / "plots").iterdir()}

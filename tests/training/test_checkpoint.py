@@ -27,7 +27,7 @@ class Touches:
 def test_a_checkpoint_is_plain_data_and_tensors_and_says_what_rebuilds_the_network(finished: Path) -> None:
     loaded = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
     facts = loaded["snnlab"]
-    assert set(facts) == {"config", "inputs", "outputs", "classes", "id", "plugins", "versions"}
+    assert set(facts) == {"config", "inputs", "outputs", "classes", "id", "plugins", "versions", "rows", "so_far"}
     assert facts["config"]["neuron"]["tau"] == 10.0
     assert (facts["inputs"], facts["outputs"], facts["plugins"]) == ([8, 8], 10, [])
     assert loaded["state_dict"]["network.layers.0.synapse.weight"].shape == (32, 64)
@@ -90,7 +90,7 @@ def test_a_checkpoint_into_a_folder_that_is_a_file_is_told(tmp_path: Path) -> No
 def test_best_and_last_know_their_epoch(train: Callable[..., Path]) -> None:
     folder = train("monitor=val/rate/1")
     best, last = (load(folder / "checkpoints" / f"{name}.ckpt") for name in ("best", "last"))
-    assert (best["epoch"], last["epoch"]) == (0, 1)
+    assert (best["epoch"], last["epoch"]) == (0, 2)  # within the first epoch; after two
     noted = next(state for name, state in last["callbacks"].items() if "BestAndLast" in name)
     assert noted["epoch"] == 0
     assert noted["score"] == noted["metrics"]["val/rate/1"]

@@ -81,7 +81,7 @@ def test_a_folder_that_is_no_run_is_told(root: Path) -> None:
 
 
 def test_without_any_run_last_is_told(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="last: there is no finished run"):
+    with pytest.raises(BadData, match=r"last: there is no result\.json"):
         find("last", tmp_path)
 
 
@@ -104,7 +104,8 @@ def test_a_checkpoint_that_needs_a_plugin_names_the_plugins_file(finished: Path,
     loaded["snnlab"]["config"]["neuron"] = {"name": "adaptive"}
     loaded["snnlab"]["plugins"] = [part]
     torch.save(loaded, tmp_path / "x.ckpt")
-    with pytest.raises(WrongOption, match=r"needs the neuron adaptive of the plugin my_neurons\.py.*SNNLAB_PLUGINS"):
+    told = r"needs the neuron adaptive of the plugin file my_neurons\.py.*SNNLAB_PLUGINS"
+    with pytest.raises(WrongOption, match=told):
         stored_config(tmp_path / "x.ckpt")
 
 

@@ -1,0 +1,36 @@
+"""The folder of a new run."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from snnlab.errors import WrongOption
+
+
+def new_folder(config: Mapping[str, Any]) -> str:
+    """Make runs/<experiment>/<date_time>, with a number behind it where two runs start in the same second.
+
+    Raises: WrongOption, when it cannot be made.
+    """
+    base = Path("runs") / (config["experiment"] or "run") / datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for number in range(1, 10000):
+        folder = base if number == 1 else base.with_name(f"{base.name}_{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise WrongOption(
+                f"output_dir: {folder} cannot be made ({error.strerror}). Choose another with output_dir=FOLDER."
+            ) from error
+        return str(folder)
+    raise WrongOption(f"output_dir: {base} and its neighbours exist. Choose another with output_dir=FOLDER.")
+
+
+def words_of(folder: Path) -> list[str]:
+    """What overrides.txt of a run's folder holds: the words that it was started with."""
+    path = folder / "overrides.txt"
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
