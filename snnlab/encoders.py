@@ -25,9 +25,9 @@ class Encoder(Declared):
     """
 
     takes: ClassVar[Literal["still", "series"]]
+    """Whether its samples are still, or series that have their own steps."""
     looks_back: ClassVar[bool] = False
     """Whether a step's output depends on the step before, which is missing at the border of a stream's piece."""
-    """Whether its samples are still, or series that have their own steps."""
 
     _looked: bool = False
 

@@ -10,6 +10,10 @@ class SnnlabError(Exception):
 
     exit_code = 1
 
+    def __str__(self) -> str:
+        """In one line, and without what a terminal obeys: it may quote a stranger's file."""
+        return "".join(c if c.isprintable() else " " if c in "\n\t" else ascii(c)[1:-1] for c in super().__str__())
+
 
 class WrongOption(SnnlabError, ValueError):
     """An option, a name, a type, a range or a shape is wrong: known before anything runs."""

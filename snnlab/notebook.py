@@ -6,7 +6,6 @@ Nothing heavy is imported before it is needed, so that `import snnlab` and a loo
 from __future__ import annotations
 
 import copy
-import json
 from contextlib import nullcontext
 from functools import cached_property, partial
 from io import BytesIO
@@ -142,12 +141,14 @@ class Run:
 
         Raises: BadData, when the run did not end, and when its result is that of another checkpoint.
         """
+        from snnlab.training.stored import stored_result
+
         path = self.folder / "result.json"
         try:
-            result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            best, _ = Path(result["best_checkpoint"]), dict(result["metrics"])
+            result = stored_result(self.folder)
+            best = Path(result["best_checkpoint"])
             mine = (self.folder / best).samefile(self.checkpoint)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, BadData) as error:
             raise BadData(
                 f"{path}: there is none that could be read; the run did not end, or lies elsewhere. "
                 "evaluate() computes the metrics."

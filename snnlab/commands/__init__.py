@@ -53,6 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes one speaks
             print(f"snnlab: {interrupted}", file=sys.stderr)
         return 128 + interrupted.number
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        print(f"snnlab: there is not enough memory ({' '.join(str(error).split())[:200]}).", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # `snnlab list | head`
         sys.stderr.close()
         return 128 + signal.SIGPIPE

@@ -135,20 +135,17 @@ def _own(words: Sequence[str]) -> list[str]:
 
 def _train_resolved(path: Path) -> int:
     """How the processes of a run start: from its saved configuration, never from the command line."""
-    import yaml
-
-    from snnlab.training.config import check_config
+    from snnlab.training.config import check_config, complete
+    from snnlab.training.plain import read_yaml
 
     if not path.is_file():
         raise BadData(f"train --resolved {path}: there is no such file. It takes the config.yaml of a run's folder.")
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise BadData(f"train --resolved {path}: it cannot be read ({type(error).__name__}).") from error
+    config = read_yaml(path)
     if not isinstance(config, dict) or not config.get("output_dir"):
         raise BadData(f"train --resolved {path}: it is no config.yaml of a run's folder.")
     check_config(config)
-    _run(config, words_of(path.parent), longer=True)
+    # Whatever the file says: a run goes on in the folder that it lies in.
+    _run(complete(config) | {"output_dir": str(path.parent)}, words_of(path.parent), longer=True)
     return 0
 
 

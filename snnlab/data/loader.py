@@ -171,7 +171,7 @@ class Loader:
                     f"{name}: {mine[name]}. The run that stopped within epoch {state['epoch']} had {state[name]}. "
                     "Resume it with the same, or start a new run."
                 )
-        if state["position"] > len(self):
+        if state["position"] >= len(self):
             raise BadData(f"the checkpoint says batch {state['position']} of an epoch of {len(self)}.")
         self.order.set_epoch(state["epoch"])
         self._reached = self._resumed = (state["epoch"], state["position"])

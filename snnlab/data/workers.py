@@ -31,7 +31,7 @@ def made_ahead(make: Callable[[Job], Made], jobs: Sequence[Job], workers: int) -
         jobs: what to make.
         workers: number of processes; 0 makes everything here, when it is asked for.
     """
-    if workers == 0:
+    if workers == 0 or not jobs:
         yield from map(make, jobs)
         return
     with _born_deaf(), warnings.catch_warnings():
@@ -42,7 +42,7 @@ def made_ahead(make: Callable[[Job], Made], jobs: Sequence[Job], workers: int) -
             jobs,  # type: ignore[arg-type]
             batch_size=None,
             collate_fn=make,  # type: ignore[arg-type]
-            num_workers=workers,
+            num_workers=min(workers, len(jobs)),
             worker_init_fn=_obey_parent_alone,
             generator=torch.Generator(),  # the global one is not touched
         )

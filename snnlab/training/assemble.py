@@ -15,6 +15,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from snnlab.data.base import Batch, Data
 from snnlab.data.loader import Loader, loaders
 from snnlab.errors import WrongOption
+from snnlab.networks import Network, Plan
 from snnlab.options import nearest, options
 from snnlab.registry import build, get
 from snnlab.training.best_and_last import BestAndLast
@@ -88,7 +89,7 @@ def build_module(
     loss = build("loss", config["loss"])
     encoder = build("encoder", config["encoder"], **known)
     parts = Parts(
-        network=build("network", config["network"])(plan(config, encoder.features(inputs), outputs)),
+        network=_network(config, plan(config, encoder.features(inputs), outputs)),
         encoder=encoder,
         gradient=build("gradient", config["gradient"]),
         task=build("task", config["task"]),
@@ -227,6 +228,17 @@ class Batches(pl.LightningDataModule):
     def test_dataloader(self) -> Loader:
         """Batches to report."""
         return self.made["test"]
+
+
+def _network(config: Mapping[str, Any], planned: Plan) -> Network:
+    try:
+        network: Network = build("network", config["network"])(planned)
+    except (MemoryError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        if not isinstance(error, MemoryError) and "memory" not in reason and "overflow" not in reason:
+            raise
+        raise WrongOption(f"network: there is not enough memory for its weights ({reason}).") from error
+    return network
 
 
 def _several(config: Mapping[str, Any], family: str, known: Mapping[str, Any]) -> dict[str, Any]:

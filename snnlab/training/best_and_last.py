@@ -44,6 +44,7 @@ class BestAndLast(pl.callbacks.Checkpoint):
         self.metrics: dict[str, float] = {}
         self.validated = -1  # the step at which val was computed
         self.ended = False  # whether training is over: nothing is left but to test
+        self.began = False  # whether a batch was trained: what a checkpoint holds fits
         self.saved_at = time.monotonic()
         self.point: Point = "epoch"
 
@@ -82,6 +83,7 @@ class BestAndLast(pl.callbacks.Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save if it is time to, or if a signal came."""
+        self.began = True
         if not _between_batches(trainer, batch_idx + 1):
             return
         number, due = self._agreed(trainer)
@@ -103,8 +105,9 @@ class BestAndLast(pl.callbacks.Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the epoch if it is the best so far."""
         # Lightning withholds the epoch's number from schedulers that look at val as long as it takes itself to be
-        # restarting: in the whole first epoch after a resume, though it was validated as any other.
-        trainer.fit_loop.restarting = False
+        # restarting: in the whole first epoch after a resume, though it was validated as any other. Not by the setter:
+        # where max_steps is set, that one makes all loops restart whatever it is given.
+        trainer.fit_loop._restarting = False
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if self.validated != trainer.global_step:  # Lightning keeps the numbers of an earlier validation
             metrics = {name: value for name, value in metrics.items() if not name.startswith("val/")}

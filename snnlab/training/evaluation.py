@@ -12,8 +12,8 @@ from snnlab.training import checkpoint as checkpoints
 from snnlab.training.assemble import Batches, build_module, build_trainer, load_data, refusals
 from snnlab.training.module import Training
 
-ALONE = {"trainer.devices": 1, "trainer.num_nodes": 1, "trainer.strategy": "auto"}
-"""Changes with which one process computes, however many trained the network."""
+ALONE = {"trainer.devices": 1, "trainer.num_nodes": 1, "trainer.strategy": "auto", "trainer.profiler": None}
+"""Changes with which one process computes, however many trained the network, and writes nothing."""
 
 
 def evaluate(path: Path, config: Mapping[str, Any], stage: str = "test") -> dict[str, float]:

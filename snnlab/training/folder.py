@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from snnlab.errors import WrongOption
+from snnlab.training.plain import read_text
 
 
 def new_folder(config: Mapping[str, Any]) -> str:
@@ -33,4 +34,4 @@ def new_folder(config: Mapping[str, Any]) -> str:
 def words_of(folder: Path) -> list[str]:
     """What overrides.txt of a run's folder holds: the words that it was started with."""
     path = folder / "overrides.txt"
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return read_text(path).splitlines() if path.is_file() else []

@@ -18,6 +18,7 @@ OURS = {
     "plugins": "its own one writes checkpoints whole",
     "default_root_dir": "use output_dir=…",
     "enable_checkpointing": "snnlab saves the best and the last epoch of every run",
+    "model_registry": "snnlab sends no weights anywhere",
     "use_distributed_sampler": "snnlab's loader deals samples to processes itself",
 }
 """Arguments that a run sets itself, and what to use instead."""

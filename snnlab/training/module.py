@@ -96,9 +96,7 @@ class Training(pl.LightningModule):
         epoch = self.current_epoch if stage == "train" else 0
         world = self.trainer.world_size if self._trainer is not None else 1
         draws = Draws(self.seed, stage, epoch, batch.number, rank=self.global_rank, world=world, size=batch.size)
-        draws.seed_global(
-            batch.inputs.device
-        )  # for parts from outside that use it: a resumed run gets the same numbers
+        draws.seed_global(batch.inputs.device)  # parts from outside may use it, and a resumed run must not notice
         x = self.parts.encoder(batch.inputs, draws)
         carry = self.carries.get(stage, Carry())
         result = self.parts.gradient(self.network, x, carry.first(self.network, batch), self.record, draws)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -20,6 +21,7 @@ DEEPEST = 40
 LONGEST = 256
 """Bits of a whole number."""
 
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What a terminal obeys, and what turns the direction of text. Tabs and ends of lines may be in notes."""
 
@@ -31,7 +33,7 @@ class Unfit(Exception):
 def read_text(path: Path, most: int = LARGEST) -> str:
     """What a text file holds.
 
-    Raises: FileNotFoundError; BadData, when it is something else than a file, too large, or no text.
+    Raises: OSError, when there is none; BadData, when it is something else than a file, too large, or no text.
     """
     try:
         # A named pipe would be waited for, and a device may never end: what it is, is asked of the open file.
@@ -43,9 +45,9 @@ def read_text(path: Path, most: int = LARGEST) -> str:
         if len(content) > most:
             raise BadData(f"{path}: it has more than {most:,} bytes, the most that are read.")
         return content.decode("utf-8")
-    except FileNotFoundError:
-        raise
     except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in _NOT_THERE:
+            raise
         why = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise BadData(f"{path}: it cannot be read ({why}).") from error
 
@@ -53,7 +55,7 @@ def read_text(path: Path, most: int = LARGEST) -> str:
 def read_json(path: Path) -> Any:
     """The plain data of a JSON file.
 
-    Raises: FileNotFoundError; BadData, when it is damaged.
+    Raises: OSError, when there is none; BadData, when it is damaged.
     """
     return _plain(path, json.loads)
 
@@ -61,7 +63,7 @@ def read_json(path: Path) -> Any:
 def read_yaml(path: Path) -> Any:
     """The plain data of a YAML file. Tags that would make objects are refused, and so are aliases, which multiply.
 
-    Raises: FileNotFoundError; BadData, when it is damaged.
+    Raises: OSError, when there is none; BadData, when it is damaged.
     """
     return _plain(path, lambda text: yaml.load(text, _Tree))
 
@@ -120,7 +122,8 @@ def _plain(path: Path, parse: Any) -> Any:
     except Unfit as error:
         raise BadData(f"{path}: {error}.") from error
     except (ValueError, TypeError, OverflowError, RecursionError, yaml.YAMLError) as error:
-        raise BadData(f"{path}: it is damaged, or holds more than plain data ({_place(error)}).") from error
+        why = f"it is damaged, or holds more than plain data ({_place(error)})"
+        raise BadData(f"{path}: it cannot be read: {why}.") from error
     return value
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from annotated_types import Ge, MinLen
-from pydantic import TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from snnlab.errors import BadData
 from snnlab.training import checkpoint as checkpoints
@@ -15,22 +14,22 @@ from snnlab.training import checkpoint as checkpoints
 Count = Annotated[int, Ge(0)]
 
 
-class _Row(TypedDict):
+class _Row(BaseModel):
     epoch: Count
 
 
-class _Config(TypedDict):
+class _Config(BaseModel):
     trainer: dict[str, Any]
 
 
-class _Facts(TypedDict):
+class _Facts(BaseModel):
     id: str
     config: _Config
     rows: list[_Row]
     so_far: Annotated[list[dict[str, Any]], MinLen(1)]
 
 
-class _Best(TypedDict):
+class _Best(BaseModel):
     score: float | None
     epoch: int
     metrics: dict[str, float]
@@ -38,11 +37,11 @@ class _Best(TypedDict):
     ended: bool
 
 
-class _Callbacks(TypedDict):
+class _Callbacks(BaseModel):
     BestAndLast: _Best
 
 
-class _Resumable(TypedDict):
+class _Resumable(BaseModel):
     epoch: Count
     global_step: Count
     loops: dict[str, Any]
@@ -52,7 +51,7 @@ class _Resumable(TypedDict):
     snnlab: _Facts
 
 
-_RESUMABLE, _ROWS = TypeAdapter(_Resumable), TypeAdapter(list[dict[str, float]])
+_ROWS = TypeAdapter(list[dict[str, float]])
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -62,7 +61,7 @@ def load(path: Path) -> dict[str, Any]:
     """
     loaded = checkpoints.load(path)
     try:
-        _RESUMABLE.validate_python(loaded, strict=True)
+        _Resumable.model_validate(loaded, strict=True)
         _ROWS.validate_python(loaded["snnlab"]["rows"], strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

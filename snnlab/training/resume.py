@@ -67,7 +67,8 @@ def checkpoint_to_go_on_from(folder: Path, config: Mapping[str, Any], *, longer:
     _refuse_ways_out(folder)
     path = last_checkpoint(folder)
     if not path.is_file():
-        _refuse_if_another_began(folder, config)
+        if not longer:  # one that goes on for longer was held against the folder already
+            _refuse_if_another_began(folder, config)
         return None
     loaded = resumable.load(path)
     facts = loaded["snnlab"]
@@ -92,8 +93,8 @@ def _begun_with(folder: Path) -> dict[str, Any]:
         if isinstance(config, dict):
             check_config(config)
             return complete(config)
-    except (FileNotFoundError, BadData, WrongOption) as error:
-        if not isinstance(error, FileNotFoundError) and not last_checkpoint(folder).is_file():
+    except (OSError, BadData, WrongOption) as error:
+        if not isinstance(error, OSError) and not last_checkpoint(folder).is_file():
             raise
     if not last_checkpoint(folder).is_file():
         raise BadData(
@@ -107,6 +108,8 @@ def _refuse_ways_out(folder: Path) -> None:
 
     Raises: BadData.
     """
+    if not os.path.isdir(folder):
+        return
     inside = os.path.realpath(folder)
     paths = [folder / name for name in (*FILES, *FOLDERS)]
     for name in FOLDERS:

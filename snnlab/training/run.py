@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +33,7 @@ from snnlab.training.module import Training
 from snnlab.training.report import closing, opening
 from snnlab.training.resume import checkpoint_to_go_on_from, last_checkpoint
 from snnlab.training.signals import Signals
-from snnlab.training.stored import CONFIG, RESULT, find
+from snnlab.training.stored import CONFIG, RESULT, find, stored_result
 from snnlab.training.telling import told
 from snnlab.training.weights import freeze, take_weights
 
@@ -82,14 +81,11 @@ def finished(folder: Path, run_id: str, *, longer: bool = False) -> dict[str, An
 
     Raises: WrongOption, when the folder holds another run; BadData, when its result.json cannot be read.
     """
-    path = folder / RESULT
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+        result = stored_result(folder)
+    except OSError:  # there is none
         return None
-    except (OSError, ValueError) as error:
-        raise BadData(f"{path}: it cannot be read ({error}).") from error
-    if isinstance(result, dict) and result.get("id") == run_id:
+    if result["id"] == run_id:
         return result
     if longer or not _is_main_process():
         return None
@@ -178,9 +174,12 @@ def _fit(
         try:
             with refusals(), signals:
                 trainer.fit(module, datamodule=batches, ckpt_path=last_checkpoint(folder) if loaded else None)
-        except BaseException:
+        except BaseException as error:
             if trainer.strategy.launcher is not None:  # the other processes would wait for this one
                 trainer.strategy.launcher.kill(signal.SIGTERM)
+            if loaded and not saved.began and isinstance(error, Exception) and not isinstance(error, SnnlabError):
+                why = f"{type(error).__name__}: {error}"
+                raise BadData(f"checkpoint {last_checkpoint(folder)}: the run cannot go on from it ({why}).") from error
             raise
     if saved.epoch < 0:
         raise FailedRun(

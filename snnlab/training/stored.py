@@ -111,7 +111,7 @@ def stored_config(path: Path) -> dict[str, Any]:
 def stored_result(folder: Path) -> dict[str, Any]:
     """What result.json of a run's folder says. JSON has no NaN: a metric without a number is one.
 
-    Raises: FileNotFoundError, where the run did not end; BadData, when the file is damaged.
+    Raises: OSError, where there is none, as of a run that did not end; BadData, when it is damaged.
     """
     path = folder / RESULT
     result = read_json(path)

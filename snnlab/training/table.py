@@ -8,8 +8,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from snnlab import files
+from snnlab.errors import BadData
+from snnlab.training.plain import read_text
 
 NAME = "metrics.csv"
+LARGEST = 1 << 28
+"""Bytes of a table: some ten million numbers."""
 
 
 def write(path: str | Path, rows: Iterable[Mapping[str, float]]) -> None:
@@ -23,6 +27,12 @@ def write(path: str | Path, rows: Iterable[Mapping[str, float]]) -> None:
 
 
 def read(path: str | Path) -> list[dict[str, float]]:
-    """The rows of a metrics.csv, its empty cells left out."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return [{name: float(value) for name, value in row.items() if value != ""} for row in csv.DictReader(file)]
+    """The rows of a metrics.csv, its empty cells left out.
+
+    Raises: FileNotFoundError; BadData, when it is no table of numbers.
+    """
+    table = csv.DictReader(io.StringIO(read_text(Path(path), LARGEST), newline=""))
+    try:
+        return [{name: float(value) for name, value in row.items() if value != ""} for row in table]
+    except (ValueError, TypeError, csv.Error) as error:
+        raise BadData(f"{path}: it is no table of numbers (line {table.line_num}).") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from snnlab.errors import WrongOption
 from snnlab.options import nearest
@@ -25,7 +25,7 @@ def take_weights(network: nn.Module, path: Path) -> None:
     theirs = {
         name.removeprefix(prefix): value
         for name, value in checkpoints.load(path)["state_dict"].items()
-        if name.startswith(prefix)
+        if name.startswith(prefix) and isinstance(value, Tensor)  # a part's own state is no weight
     }
     mine = network.state_dict()
     fit = {name: value for name, value in theirs.items() if name in mine and mine[name].shape == value.shape}

@@ -97,6 +97,15 @@ def _stop(*arguments: Any) -> None:
     raise Interrupted(15)
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_may_be_longer_when_it_begins_anew(
+    snnlab: Callable[..., Any], stopped: Callable[..., None], tmp_path: Path, result: Result
+) -> None:
+    stopped()
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").unlink()
+    assert snnlab("train", "resume=run", "trainer.max_epochs=3").code == 0
+    assert result(tmp_path / "run")["epochs"] == 3
+
+
 def test_what_does_not_change_numbers_may_change(
     snnlab: Callable[..., Any], stopped: Callable[..., None], finished: Path, tmp_path: Path, result: Result
 ) -> None:
