@@ -6,7 +6,19 @@ from snnlab.networks.layer import Layer
 from snnlab.networks.layer_plan import LayerPlan
 from snnlab.networks.network import Network, Result
 from snnlab.networks.notation import hidden_layers
+from snnlab.networks.of_layers import of_layers
 from snnlab.networks.plan import Plan
 from snnlab.networks.recurrent import recurrent
 
-__all__ = ["Layer", "LayerPlan", "Network", "Plan", "Result", "conv", "feedforward", "hidden_layers", "recurrent"]
+__all__ = [
+    "Layer",
+    "LayerPlan",
+    "Network",
+    "Plan",
+    "Result",
+    "conv",
+    "feedforward",
+    "hidden_layers",
+    "of_layers",
+    "recurrent",
+]

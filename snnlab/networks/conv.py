@@ -6,23 +6,22 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from snnlab.networks.layer_plan import LayerPlan
-from snnlab.networks.network import Network
 from snnlab.networks.notation import hidden_layers
-from snnlab.networks.plan import Plan
+from snnlab.networks.of_layers import of_layers
 from snnlab.options import NonNegativeFloat
 from snnlab.registry import register
 
 
 @register("network")
+@of_layers
 def conv(
-    plan: Plan,
     *,
     hidden: str = "15C5-P2-40C5-P2-300",
     padding: Literal["valid", "same"] = "valid",
     pooling: Literal["average", "max"] = "average",
     noise: NonNegativeFloat = 0.0,
     readout_noise: NonNegativeFloat = 0.0,
-) -> Network:
+) -> list[LayerPlan]:
     """Convolutions, poolings and dense layers in a row, written as papers write them.
 
     15C5 is a convolution of 15 channels with a kernel of 5 x 5, P2 a pooling over windows of 2 x 2 that do not overlap,
@@ -48,5 +47,4 @@ def conv(
         "pooling": {"synapse": {"pooling": pooling}},
         "dense": {"noise": noise, "readout_noise": readout_noise},
     }
-    layers = [replace(layer, **chosen[layer.kind]) for layer in hidden_layers(hidden)]
-    return plan.network([*layers, LayerPlan(units=plan.outputs, output=True)])
+    return [replace(layer, **chosen[layer.kind]) for layer in hidden_layers(hidden)]

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from snnlab.networks.layer_plan import LayerPlan
-from snnlab.networks.network import Network
-from snnlab.networks.plan import Plan
+from snnlab.networks.of_layers import of_layers
 from snnlab.options import NonNegativeFloat, PositiveInt
 from snnlab.registry import register
 
 
 @register("network")
+@of_layers
 def feedforward(
-    plan: Plan,
     *,
     hidden: list[PositiveInt] = [256],
     noise: NonNegativeFloat = 0.0,
     readout_noise: NonNegativeFloat = 0.0,
-) -> Network:
+) -> list[LayerPlan]:
     """Dense layers in a row, of any depth.
 
     Args:
@@ -24,10 +23,4 @@ def feedforward(
         noise: standard deviation of the noise in the hidden layers' currents.
         readout_noise: standard deviation of the noise in what is read out of the hidden layers.
     """
-    return in_a_row(plan, hidden, recurrent=False, noise=noise, readout_noise=readout_noise)
-
-
-def in_a_row(plan: Plan, hidden: list[int], *, recurrent: bool, noise: float, readout_noise: float) -> Network:
-    """Hidden layers and an output layer; the output layer has neither recurrent weights nor noise."""
-    layers = [LayerPlan(units=units, recurrent=recurrent, noise=noise, readout_noise=readout_noise) for units in hidden]
-    return plan.network([*layers, LayerPlan(units=plan.outputs, output=True)])
+    return [LayerPlan(units=units, noise=noise, readout_noise=readout_noise) for units in hidden]

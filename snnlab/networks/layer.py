@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from snnlab.draws import Draws
@@ -28,7 +29,8 @@ class Layer(nn.Module):
         noise: standard deviation of the noise in the current, which goes on to the next step; the neuron's gain
             scales it.
         readout_noise: standard deviation of the noise in what is read out, which the recurrent weights do not see.
-    Raises: WrongOption, for noise that is no standard deviation, and for recurrent weights of another size.
+    Raises: WrongOption, for noise that is no standard deviation, for weights at a place that is not theirs, and for
+        recurrent weights of another size.
     """
 
     def __init__(
@@ -43,6 +45,11 @@ class Layer(nn.Module):
         super().__init__()
         if not (0 <= noise < math.inf and 0 <= readout_noise < math.inf):  # so written, it refuses NaN too
             raise WrongOption(f"layer: noise {noise}, readout_noise {readout_noise}. A standard deviation is >= 0.")
+        if getattr(synapse, "takes", None) == "step":
+            name = type(synapse).__name__
+            raise WrongOption(f"layer: {name} as synapse. It acts once a step: give it as `recurrent`.")
+        if recurrent is not None and isinstance(synapse.units, list):
+            raise WrongOption("layer: recurrent weights of a layer over pictures. It has none; leave them out.")
         if recurrent is not None and [recurrent.inputs, recurrent.units] != [synapse.units] * 2:
             sizes = f"{recurrent.inputs} inputs and {recurrent.units} units"
             raise WrongOption(f"layer: recurrent weights of {sizes}. It takes {synapse.units} of both.")
@@ -64,6 +71,7 @@ class Layer(nn.Module):
         """
         currents = self.synapse(x)
         if self.noise:
+            currents = _widened(currents)
             sample = _source(draws, name).normal(f"{name}.noise", currents.shape, currents)
             gain = spread(as_tensor(self.neuron.noise_gain()), currents.shape[2:], f"{name}.noise_gain")
             currents = currents + self.noise * gain.to(currents) * sample
@@ -73,6 +81,13 @@ class Layer(nn.Module):
         outputs = sequence.outputs
         sample = _source(draws, name).normal(f"{name}.readout_noise", outputs.shape, outputs)
         return sequence._replace(outputs=outputs + self.readout_noise * sample)
+
+
+def _widened(currents: Tensor) -> Tensor:
+    """Currents to which noise is added: under autocast products are half, and would round small noise away."""
+    if not torch.is_autocast_enabled(currents.device.type):
+        return currents  # a module that is half as a whole stays so
+    return currents.to(torch.promote_types(currents.dtype, torch.float32))
 
 
 def _source(draws: Draws | None, name: str) -> Draws:

@@ -14,20 +14,21 @@ TAKES = (
 
 _NUMBER = "([1-9][0-9]{0,5})"
 _CONVOLUTION, _POOLING, _DENSE = re.compile(f"{_NUMBER}C{_NUMBER}"), re.compile(f"P{_NUMBER}"), re.compile(_NUMBER)
+_LONG = re.compile("[1-9][0-9]*(C[1-9][0-9]*)?|P[1-9][0-9]*")
+"""What would be a piece if its numbers were shorter."""
 
 
-def hidden_layers(hidden: list[int] | str) -> list[LayerPlan]:
-    """The hidden layers of a network from its option `hidden`: numbers of units, or the notation of papers.
+def hidden_layers(hidden: str) -> list[LayerPlan]:
+    """The hidden layers of a network from its option `hidden`, in the notation of papers.
 
     Raises: WrongOption, for a piece of the notation that is none, or at the wrong place.
     """
-    if not isinstance(hidden, str):
-        return [LayerPlan(units=units) for units in hidden]
     layers: list[LayerPlan] = []
     for piece in hidden.split("-"):
         layer = _layer(piece)
         if layer is None:
-            raise WrongOption(f"network.hidden: {piece!r} in {hidden!r}. {TAKES}")
+            takes = "A number has at most six digits." if _LONG.fullmatch(piece) else TAKES
+            raise WrongOption(f"network.hidden: {piece!r} in {hidden!r}. {takes}")
         if layer.kind != "dense" and layers and layers[-1].kind == "dense":
             raise WrongOption(
                 f"network.hidden: {piece} after {layers[-1].text} in {hidden!r}. A {layer.kind} takes pictures: "

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from snnlab.networks.feedforward import in_a_row
-from snnlab.networks.network import Network
-from snnlab.networks.plan import Plan
+from snnlab.networks.layer_plan import LayerPlan
+from snnlab.networks.of_layers import of_layers
 from snnlab.options import NonNegativeFloat, PositiveInt
 from snnlab.registry import register
 
 
 @register("network")
+@of_layers
 def recurrent(
-    plan: Plan,
     *,
     hidden: list[PositiveInt] = [256],
     noise: NonNegativeFloat = 0.0,
     readout_noise: NonNegativeFloat = 0.0,
-) -> Network:
+) -> list[LayerPlan]:
     """Dense layers in a row, each hidden one with weights back to itself (`recurrent_synapse`).
 
     Args:
@@ -24,4 +23,4 @@ def recurrent(
         noise: standard deviation of the noise in the hidden layers' currents, which goes on through the recurrence.
         readout_noise: standard deviation of the noise in what is read out of the hidden layers, which does not.
     """
-    return in_a_row(plan, hidden, recurrent=True, noise=noise, readout_noise=readout_noise)
+    return [LayerPlan(units=units, recurrent=True, noise=noise, readout_noise=readout_noise) for units in hidden]

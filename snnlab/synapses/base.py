@@ -30,7 +30,8 @@ class Synapse(Declared, nn.Module):
 
     takes: ClassVar[Takes] = "sequence"
     """What it is called with, and so where in a network it can stand: the features of all steps (T, B, *features), the
-    layer's own outputs (B, units) in each step, or pictures (T, B, channels, height, width)."""
+    layer's own outputs (B, units) in each step, or pictures (T, B, channels, height, width). What takes pictures is a
+    PictureSynapse, whose units a network can tell before it is built."""
 
     draws: FromRun[Draws | None] = None
 

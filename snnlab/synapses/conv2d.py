@@ -22,7 +22,7 @@ class Conv2d(PictureSynapse):
         inputs: [channels', height, width] of what comes in.
         channels: number of channels of its units.
         kernel: height and width of the window.
-        stride: places from one stand of the window to the next.
+        stride: step of the window, in pixels.
         biased: whether there is a b.
         init: initial values of W.
         bias_init: initial values of b.

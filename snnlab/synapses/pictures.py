@@ -24,9 +24,10 @@ class PictureSynapse(Synapse):
     Args:
         inputs: [channels, height, width] of what comes in.
         kernel: height and width of the window.
-        stride: places from one stand of the window to the next; null for as many as the kernel has.
-        padding: whether the window stays inside of the picture (valid), or the picture gets as many rows and columns of
-            zeros around it as keep its size where the stride is 1 (same; the kernel must be odd).
+        stride: step of the window, in pixels; null for as many as the kernel has.
+        padding: whether the window stays inside of the picture (valid), or the picture gets as many rows and columns
+            around it as keep its size where the stride is 1 (same; the kernel must be odd): zeros in a weighted sum or
+            an average, nothing in a maximum.
     Raises: WrongOption, where the window does not fit into the pictures.
     """
 
@@ -86,5 +87,5 @@ class PictureSynapse(Synapse):
 
 
 def margin(kernel: int, padding: str) -> int:
-    """Rows and columns of zeros on each side of the picture."""
+    """Rows and columns on each side of the picture."""
     return (kernel - 1) // 2 if padding == "same" else 0

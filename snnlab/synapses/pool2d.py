@@ -23,8 +23,8 @@ class Pool2d(PictureSynapse):
     Args:
         inputs: [channels, height, width] of what comes in.
         kernel: height and width of the window.
-        stride: places from one stand of the window to the next; null for the kernel, so that windows do not overlap.
-        pooling: what is made of a window; zeros of the padding count in an average.
+        stride: step of the window, in pixels; null for the kernel, so that windows do not overlap.
+        pooling: what is made of a window; the padding is zeros in an average, nothing in a maximum.
     Not: a layer that fires: with neuron `linear` averages are handed on as they are, as in the published code of Wu et
         al. 2018; with a spiking neuron they are its currents.
     Source: torch's avg_pool2d and max_pool2d.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +12,8 @@ from torch import Tensor
 from snnlab.draws import Draws
 from snnlab.errors import WrongOption
 from snnlab.networks import Network, Plan
+from snnlab.neurons import CTRNN, CUBA, LI, Neuron, reference
+from snnlab.synapses import Dense, Recurrent
 
 Make = Callable[[Plan], Network]
 
@@ -24,6 +28,45 @@ def check_outputs_are_those_of_the_plan(make: Make) -> None:
         net = make(Plan(inputs=inputs, outputs=outputs))
         shape = tuple(net.double()(_inputs(*inputs), draws=Draws(0)).outputs.shape)
         assert shape == (6, 4, outputs), f"for {outputs} outputs it gives {shape}, not (6, 4, {outputs})"
+
+
+def check_its_layers_are_those_of_the_plan(make: Make) -> None:
+    """Neurons, weights, dt and backend are those that the plan names; a layer's own changes lie over them."""
+    ran = []
+
+    def backend(neuron: Neuron, *given: Any) -> Any:
+        ran.append(neuron)
+        return reference(neuron, *given)
+
+    inputs = _shapes(make)[0]
+    plan = Plan(
+        inputs=inputs,
+        outputs=2,
+        neuron="cuba",
+        output_neuron="li",
+        synapse={"name": "dense", "biased": False},
+        recurrent_synapse={"name": "recurrent", "self_connections": False},
+        dt=0.5,
+        backend=backend,
+    )
+    net = make(plan)
+    layers: list[Any] = list(net.layers)
+    *hidden, last = layers
+    assert isinstance(last.neuron, LI), f"its last layer has {_kind(last)}, not the output neuron"
+    cuba = [layer for layer in hidden if isinstance(layer.neuron, CUBA)]  # a pooling has none
+    assert cuba or not hidden, f"its hidden layers have {', '.join(map(_kind, hidden))}, none the neuron of the plan"
+    for name, layer in zip(net.names, layers, strict=True):
+        assert layer.neuron.dt == 0.5, f"layer {name} has dt {layer.neuron.dt}, not that of the plan"
+        if isinstance(layer.synapse, Dense):
+            assert not layer.synapse.biased, f"layer {name} has another synapse than that of the plan"
+        if isinstance(layer.recurrent, Recurrent):
+            kept = not layer.recurrent.self_connections
+            assert kept, f"layer {name} has other recurrent weights than those of the plan"
+    net.double()(_inputs(*inputs), draws=Draws(0))
+    assert ran == [layer.neuron for layer in layers], "not all of its layers run on the backend of the plan"
+    first: Any = make(replace(plan, layers={"0": {"neuron": {"name": "ctrnn", "tau": 7.0}, "noise": 0.25}})).layers[0]
+    changed = isinstance(first.neuron, CTRNN) and (first.neuron.tau, first.noise) == (7.0, 0.25)
+    assert changed, "changes to layer 0 have no effect"
 
 
 def check_initial_values_follow_the_seed(make: Make) -> None:
@@ -77,11 +120,25 @@ def _network(make: Make, seed: int = 0) -> Network:
 
 def _shapes(make: Make) -> tuple[tuple[int, ...], ...]:
     """Shapes of inputs that the network must take."""
+    refused = [reason for shape in NUMBERS if (reason := _refusal(make, shape))]
+    if not refused:
+        return NUMBERS
+    assert len(refused) == len(NUMBERS), f"it takes inputs of one shape and not of another: {refused[0]}"
+    refused = [reason for shape in PICTURES if (reason := _refusal(make, shape))]
+    assert not refused, f"it takes neither numbers nor pictures: {refused[0]}"
+    return PICTURES
+
+
+def _refusal(make: Make, shape: tuple[int, ...]) -> str:
     try:
-        make(Plan(inputs=NUMBERS[0], outputs=2))
-    except WrongOption:
-        return PICTURES
-    return NUMBERS
+        make(Plan(inputs=shape, outputs=2))
+    except WrongOption as error:
+        return f"{shape}: {error}"
+    return ""
+
+
+def _kind(layer: Any) -> str:
+    return type(layer.neuron).__name__
 
 
 def _quiet(net: Network) -> Network:
@@ -101,6 +158,7 @@ def _close(one: Tensor, other: Tensor, what: str) -> None:
 
 CHECKS: tuple[Callable[[Make], None], ...] = (
     check_outputs_are_those_of_the_plan,
+    check_its_layers_are_those_of_the_plan,
     check_initial_values_follow_the_seed,
     check_a_step_repeated_equals_one_call,
     check_a_sequence_cut_in_two_equals_the_whole,

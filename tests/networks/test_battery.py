@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from snnlab import registry
+from snnlab.errors import WrongOption
 from snnlab.gradients import bptt
 from snnlab.initialization import torch_default, uniform
-from snnlab.networks import Layer, Network, feedforward
+from snnlab.networks import Layer, Network, Plan, feedforward, recurrent
 from snnlab.neurons import LI
 from snnlab.synapses import Conv2d, Dense, Pool2d, Recurrent, Synapse
 from snnlab.testing import NotApplicable, results, words
+from snnlab.testing.networks import check_outputs_are_those_of_the_plan
 
 FAMILIES = {"synapse": "synapses", "init": "inits", "network": "networks", "gradient": "gradients"}
 
@@ -43,7 +47,7 @@ def broken(family: str, subject) -> set[str]:
             check(subject)
         except NotApplicable:
             continue
-        except Exception:
+        except AssertionError:
             found.add(words(check))
     return found
 
@@ -181,13 +185,37 @@ def remade(kind):
 
 
 def unseeded(plan):
-    return Network(Layer(Dense(inputs=plan.inputs[0], units=plan.outputs), LI()))
+    return Network(Layer(Dense(inputs=math.prod(plan.inputs), units=plan.outputs), LI()))
 
 
 def detached(plan):
     net = feedforward(plan, hidden=[5])
     net.layers[0].register_forward_hook(lambda _, __, result: result._replace(outputs=result.outputs.detach()))
     return net
+
+
+@pytest.mark.parametrize("role", ["neuron", "output_neuron", "synapse", "recurrent_synapse", "layers", "dt", "backend"])
+def test_a_network_that_ignores_a_role_of_its_plan_is_found(role):
+    usual = getattr(Plan(inputs=(1,), outputs=1), role)
+    found = broken("network", lambda plan: recurrent(replace(plan, **{role: usual}), hidden=[5]))
+    assert "its layers are those of the plan" in found
+
+
+def picky(plan):
+    """Takes numbers, but not (2, 3)."""
+    if len(plan.inputs) > 1:
+        raise WrongOption("picky: it takes one axis")
+    return feedforward(plan, hidden=[5])
+
+
+def refusing(plan):
+    raise WrongOption("neuron: no such thing")
+
+
+@pytest.mark.parametrize(("network", "message"), [(picky, "one axis"), (refusing, "no such thing")])
+def test_a_network_that_refuses_its_inputs_does_not_pass_as_one_over_pictures(network, message):
+    with pytest.raises(AssertionError, match=message):
+        check_outputs_are_those_of_the_plan(network)
 
 
 BROKEN_NETWORKS = {

@@ -118,6 +118,37 @@ def test_noise_leaves_the_global_generator_alone():
 
 
 @pytest.mark.parametrize("noise", ["noise", "readout_noise"])
+def test_small_noise_on_a_large_current_survives_autocast(noise):
+    """Numbers of bfloat16 near 1.5 are 0.0078 apart."""
+    steady = Dense(inputs=3, units=5, init="zeros", bias_init="zeros")
+    steady.bias.fill_(1.5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs = Layer(steady, Linear(), **{noise: 0.001})(STILL, draws=Draws(0)).outputs
+    assert float(outputs.double().std()) == pytest.approx(0.001, rel=0.02)
+    assert float(outputs.double().mean()) == pytest.approx(1.5, abs=1e-4)
+
+
+def test_noise_leaves_a_layer_that_is_half_as_a_whole_in_half_precision():
+    assert layer(LI(), noise=0.5).bfloat16()(STILL.bfloat16(), draws=Draws(0)).outputs.dtype == torch.bfloat16
+
+
+@torch.enable_grad()
+def test_a_learned_time_constant_gets_the_gradient_through_the_gain_of_the_noise():
+    """One step from rest: V = a (I + 0.5 sqrt((2 - a) / a) n), a = dt / tau, and the state's own share is 0."""
+    neuron = CTRNN(tau=4.0, noise_scaling="exact", learn=["tau"])
+    quiet = layer(neuron, noise=0.5).double()
+    x = torch.zeros(1, 3, 3, dtype=torch.float64)
+    outputs = quiet(x, draws=Draws(0), record=("potential",)).records["potential"]
+    (found,) = torch.autograd.grad(outputs.sum(), neuron.tau_raw)
+    tau = torch.tensor(4.0, dtype=torch.float64, requires_grad=True)
+    sample = Draws(0).normal("layer.noise", (1, 3, 5), x)
+    expected = (0.5 * ((2 - 1 / tau) / tau).sqrt() * sample).sum()
+    (slope,) = torch.autograd.grad(expected, tau)
+    inner = torch.autograd.grad(neuron.tau, neuron.tau_raw)[0]
+    assert float(found) == pytest.approx(float(slope * inner), rel=1e-6)
+
+
+@pytest.mark.parametrize("noise", ["noise", "readout_noise"])
 def test_noise_without_draws_is_refused(noise):
     net = Network(layer(LI(), **{noise: 0.1}))
     with pytest.raises(WrongOption, match=r"layers\.0: it has noise, and no draws"):

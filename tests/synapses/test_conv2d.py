@@ -116,6 +116,11 @@ def test_the_fan_in_of_weight_and_bias_is_the_number_of_weights_of_a_unit():
         assert float(values.detach().std()) == pytest.approx(0.1 / math.sqrt(3), rel=0.03)
 
 
+def test_weight_and_bias_start_from_numbers_of_their_own():
+    synapse = Conv2d(inputs=[1, 1, 1], channels=50, kernel=1, draws=Draws(0))
+    assert not torch.equal(synapse.weight.flatten(), synapse.bias)
+
+
 def test_every_channel_decays_by_its_own_constant(rng):
     tau = [1.0, 5.0, 20.0]
     synapse, x = conv(), pictures(rng, 4, 2, 2, 5, 4)
