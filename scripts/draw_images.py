@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/images/ anew: those that the first run of the README leaves.
+"""Draw the images of docs/images/ anew: those that the first run of the README leaves.
 
 python scripts/draw_images.py            into docs/images/
 python scripts/draw_images.py FOLDER     elsewhere
@@ -17,13 +17,13 @@ IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 
 
 def main() -> int:
-    """Train, and copy the run's pictures."""
+    """Train, and copy the run's plots."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
     with tempfile.TemporaryDirectory() as temporary:
         code = snnlab(["train", f"output_dir={temporary}/run"])
-        for picture in sorted(Path(temporary, "run", "plots").glob("*.png")):
-            write_bytes(folder / picture.name, picture.read_bytes())
-            print(folder / picture.name)
+        for image in sorted(Path(temporary, "run", "plots").glob("*.png")):
+            write_bytes(folder / image.name, image.read_bytes())
+            print(folder / image.name)
     return code
 
 

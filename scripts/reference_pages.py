@@ -5,13 +5,16 @@ A hook of mkdocs (see mkdocs.yml): nothing of it is kept in the repository, so t
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import html
 import importlib
 import inspect
 import io
+import itertools
 import os
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,6 +83,8 @@ def family_page(family: str) -> str:
     if base is not None:
         lines += [f"Base class `{base.__module__}.{base.__qualname__}`. {prose(first_line(base))}", ""]
         lines += paragraphs(sections(inspect.cleandoc(base.__doc__ or ""))[""].partition("\n")[2])
+        meanings = class_var_meanings(base)
+        lines += [*(f"- `{name}`: {prose(meaning)}" for name, meaning in meanings.items()), ""] if meanings else []
     for name in own_parts(family):
         lines += part_section(family, name)
     return "\n".join(lines)
@@ -185,12 +190,12 @@ def own_parts(family: str) -> list[str]:
 
 
 def family_text(family: str) -> str:
-    """The docstring's first sentences of the module that brings the family."""
+    """The docstring's first sentence of the module that brings the family."""
     module = registry.FAMILIES[family][0]
     first = next(name for name, modules in registry.FAMILIES.items() if modules[0] == module)
     if family != first:  # a module that brings several families says what the first of them is
         module = registry.get(family, own_parts(family)[0]).__module__
-    return (importlib.import_module(module).__doc__ or "").partition("\n")[0]
+    return (importlib.import_module(module).__doc__ or "").partition("\n")[0].partition(". ")[0].rstrip(".") + "."
 
 
 def contract(family: str) -> type | None:
@@ -213,6 +218,18 @@ def class_facts(part: Callable[..., Any]) -> Iterator[str]:
         value = getattr(part, name, None)
         if isinstance(value, bool | int | str) and not name.startswith("_"):
             yield f"`{name}`: {value}"
+
+
+def class_var_meanings(base: type) -> dict[str, str]:
+    """What the string under each class variable of a base class says, in one line."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+    assert isinstance(body, ast.ClassDef)
+    return {
+        ast.unparse(variable.target): " ".join(below.value.value.split())
+        for variable, below in itertools.pairwise(body.body)
+        if isinstance(variable, ast.AnnAssign) and is_class_var(ast.unparse(variable.annotation))
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and isinstance(below.value.value, str)
+    }
 
 
 def is_class_var(kind: Any) -> bool:
@@ -239,8 +256,14 @@ def paragraphs(text: str) -> Iterator[str]:
     for block in re.split(r"\n\s*\n", text.strip("\n")):
         if not block.strip():
             continue
-        is_sentence = re.match(r"[A-Z`][\w`']* [\w`']+ [\w`']+", block) and not re.match(r"\S+ = ", block)
-        yield from ((prose(" ".join(block.split())), "") if is_sentence else ("```text", block, "```", ""))
+        yield from (("```text", block, "```", "") if is_equation(block) else (prose(" ".join(block.split())), ""))
+
+
+def is_equation(block: str) -> bool:
+    """Whether its first line relates two terms, or a later one is indented. No term has three words in a row."""
+    left, relation, _ = re.split(r"( \+?= | ~ |$)", block.partition("\n")[0], maxsplit=1)
+    terms = bool(relation) and not re.search(r"[A-Za-z]\w*( [a-z]+\b){2}", left)
+    return terms or re.search(r"^\s", block, re.MULTILINE) is not None
 
 
 def prose(text: str) -> str:

@@ -20,8 +20,9 @@ class CUBA(SpikingNeuron):
     S[n+1] = Theta(U[n+1] - theta)
     reset zero:  U[n+1] = beta U[n] (1 - S[n]) + I[n];   reset none:  U[n+1] = beta U[n] + I[n]
 
-    A step takes S_below[n] and emits S[n+1]: the printed recurrence exactly, with layer l's train shifted by l steps
-    against the printed one. What enters in the last step of a sequence does not reach the output any more.
+    A step takes S_below[n] and emits S[n+1]: the printed recurrence exactly, with step n for the printed n + 1. A layer
+    sees what the one below emits in the same step, so the train of layer l, from 0, is the printed one shifted by l
+    more steps. What enters in the last step of a sequence does not reach the output any more.
 
     Shape: currents (T, B, *units) -> spikes (T, B, *units).
     Args:
