@@ -164,11 +164,12 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """The rows of metrics.csv, one an epoch; none without the csv logger."""
-        from snnlab.training import table
+        """The numbers of the run's epochs, those of metrics.csv: one row an epoch."""
+        from snnlab.training import checkpoint
+        from snnlab.training.resume import last_checkpoint
 
-        path = self.folder / table.NAME
-        return table.read(path) if path.is_file() else []
+        path = last_checkpoint(self.folder)
+        return list(checkpoint.load(path)["snnlab"].get("rows", [])) if path.is_file() else []
 
     @cached_property
     def module(self) -> Training:

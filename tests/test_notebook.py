@@ -327,7 +327,7 @@ def test_a_neuron_of_a_cell_may_be_changed_and_its_code_is_part_of_the_id(
 
 def test_several_devices_are_a_process_of_their_own(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apart: list[Any] = []
-    monkeypatch.setattr(job, "_apart", lambda config, words: apart.append(config["trainer"]) or {"best_checkpoint": ""})
+    monkeypatch.setattr(job, "_apart", lambda config, *_: apart.append(config["trainer"]) or {"best_checkpoint": ""})
     for trainer in ({"devices": 2}, {"strategy": "ddp"}, {"devices": 1, "num_nodes": 2}):
         job.run_job({"trainer": trainer}, [])
     assert len(apart) == 3

@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
 
     if arguments.name and arguments.family == EXPERIMENT:
         raise WrongOption(
-            f"list experiment {arguments.name}: snnlab train experiment={arguments.name} --cfg job shows it."
+            f"list: an experiment is shown by another command: snnlab train experiment={arguments.name} --cfg job"
         )
     if arguments.name:
         part = described(arguments.family, arguments.name)

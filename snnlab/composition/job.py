@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -57,7 +56,7 @@ def run_job(config: dict[str, Any], words: Sequence[str], *, longer: bool = Fals
     trainer = config["trainer"]
     if "devices" not in trainer and "strategy" not in trainer:
         config = config | {"trainer": trainer | {"devices": 1}}
-    return _apart(config, words) if _is_several(config["trainer"]) else _here(config, words, longer)
+    return _apart(config, words, longer) if _is_several(config["trainer"]) else _here(config, words, longer)
 
 
 def _here(config: Mapping[str, Any], words: Sequence[str], longer: bool) -> dict[str, Any]:
@@ -66,30 +65,40 @@ def _here(config: Mapping[str, Any], words: Sequence[str], longer: bool) -> dict
     return train(config, words, longer=longer)
 
 
-def _apart(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+def _apart(config: Mapping[str, Any], words: Sequence[str], longer: bool) -> dict[str, Any]:
     """A job of several processes is a run of its own: Lightning starts its ranks by repeating the command line."""
+    from snnlab.training.resume import checkpoint_to_go_on_from, identity_in
+    from snnlab.training.run import finished
+    from snnlab.training.stored import CONFIG, stored_result
+
     folder = Path(config["output_dir"])
-    files.write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+    if (done := finished(folder, identity_in(folder, config), longer=longer)) is not None:
+        return done
+    checkpoint_to_go_on_from(folder, config, longer=longer)  # before anything of another run is overwritten
+    files.write_text(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
     files.write_text(folder / "overrides.txt", "".join(f"{word}\n" for word in words))
     environment = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
-    command = [sys.executable, "-m", "snnlab", "train", "--resolved", str(folder / "config.yaml")]
-    code = _obedient(command, environment)
+    code = _obedient([sys.executable, "-m", "snnlab", "train", "--resolved", str(folder / CONFIG)], environment)
     if code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
         raise Interrupted(code - 128)
     if code:
         raise FailedRun(f"it ended with exit code {code}; see {folder / 'log.txt'}.")
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return result
+    return stored_result(folder)
 
 
 def _obedient(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """The exit code of a command; a signal to this process is passed on, and it may save what it has."""
-    process = subprocess.Popen(command, env=environment)
+    """The exit code of a command. A signal to this process is passed on, once, and the command may save what it has.
+
+    It runs in a session of its own: Ctrl-C on a terminal would reach it a second time, and end it at once.
+    """
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
     while True:
         try:
             return process.wait()
         except Interrupted as interrupted:
             process.send_signal(interrupted.number)
+        except KeyboardInterrupt:  # in a notebook
+            process.send_signal(signal.SIGINT)
 
 
 def _is_several(trainer: Mapping[str, Any]) -> bool:

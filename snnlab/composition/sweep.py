@@ -62,9 +62,13 @@ def run_sweep(composer: Composer, overrides: Sequence[str], folder: Path) -> int
         os.environ.pop("HYDRA_FULL_ERROR")
         if before[1] is not None:
             os.environ["HYDRA_FULL_ERROR"] = before[1]
+    from snnlab.training.report import number
+
     print(f"\nsweep in {folder}")
     for name, metrics in ended:
-        shown = [f"{key} {value:.4f}" for key, value in metrics.items() if key.count("/") == 1 and "loss" not in key]
+        shown = [
+            f"{key} {number(value)}" for key, value in metrics.items() if key.count("/") == 1 and "loss" not in key
+        ]
         print(f"  {name}: {', '.join(shown)}")
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)

@@ -190,7 +190,9 @@ class Batches(pl.LightningDataModule):
         self.made: dict[str, Loader] = {}
 
     def setup(self, stage: str) -> None:
-        """Make the loaders."""
+        """Make the loaders, once: the test after a training has the same."""
+        if self.made:
+            return
         assert self.trainer is not None
         strategy = self.trainer.strategy
         self.made = loaders(

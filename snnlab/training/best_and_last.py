@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from snnlab.errors import Interrupted
+from snnlab.training import checkpoint as checkpoints
 from snnlab.training.checkpoint import FOLDER
 from snnlab.training.signals import Signals
 
@@ -38,6 +40,7 @@ class BestAndLast(pl.callbacks.Checkpoint):
 
     def __init__(self, folder: Path, monitor: str, mode: str, minutes: float, signals: Signals) -> None:
         self.folder, self.best, self.last = folder, folder / FOLDER / "best.ckpt", folder / FOLDER / "last.ckpt"
+        self.before = folder / FOLDER / "best_before.ckpt"  # while a better one is not yet known to last.ckpt
         self.monitor, self.mode, self.minutes, self.signals = monitor, mode, minutes, signals
         self.score: float | None = None  # of the best epoch; None as long as there is nothing to choose by
         self.epoch = -1
@@ -75,9 +78,13 @@ class BestAndLast(pl.callbacks.Checkpoint):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the epochs so far: only now are schedulers that look at val through with the last one."""
-        if trainer.global_step:
+        loader: Any = trainer.train_dataloader
+        loader.set_epoch(trainer.current_epoch)  # Lightning does not tell it where samples are not shuffled
+        number, _ = self._agreed(trainer)
+        if trainer.global_step or number:
             self._save(trainer, "epoch")
-        self._obey(trainer)
+        if number:
+            self._leave(trainer, number)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -93,14 +100,19 @@ class BestAndLast(pl.callbacks.Checkpoint):
             self._leave(trainer, number)
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any, **keywords: Any) -> None:
-        """Save if a signal came; the validation begins anew when the run goes on."""
-        if trainer.state.fn == "fit" and (number := self._agreed(trainer)[0]):
+        """Save if it is time to, or if a signal came; the validation begins anew when the run goes on."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        number, due = self._agreed(trainer)
+        if number or due:
             self._save(trainer, "validation")
+        if number:
             self._leave(trainer, number)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note which weights val was computed with."""
-        self.validated = trainer.global_step
+        if not trainer.sanity_checking:
+            self.validated = trainer.global_step
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the epoch if it is the best so far."""
@@ -113,6 +125,8 @@ class BestAndLast(pl.callbacks.Checkpoint):
             metrics = {name: value for name, value in metrics.items() if not name.startswith("val/")}
         if self._better(metrics):
             self.score, self.epoch, self.metrics = metrics[self.monitor], trainer.current_epoch, metrics
+            if trainer.is_global_zero and self.best.exists():
+                os.replace(self.best, self.before)
             self._save(trainer, "best", self.best)
         elif self.score is None:
             self.epoch, self.metrics = trainer.current_epoch, metrics
@@ -123,7 +137,20 @@ class BestAndLast(pl.callbacks.Checkpoint):
         """Save the end."""
         self.ended = True
         self._save(trainer, "epoch")
-        self._obey(trainer)
+        if number := self._agreed(trainer)[0]:
+            self._leave(trainer, number)
+
+    def settle(self, epoch: int) -> None:
+        """Put back the best checkpoint that last.ckpt knows of, where a kill came between a better one and last.ckpt.
+
+        Args:
+            epoch: of the best epoch, in last.ckpt.
+        """
+        if self.before.is_file():
+            if checkpoints.load(self.before)["callbacks"][self.state_key]["epoch"] == epoch:
+                os.replace(self.before, self.best)
+            else:
+                self.before.unlink()
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -144,6 +171,8 @@ class BestAndLast(pl.callbacks.Checkpoint):
     def _save(self, trainer: pl.Trainer, point: Point, path: Path | None = None) -> None:
         self.point, self.saved_at = point, time.monotonic()
         trainer.save_checkpoint(path or self.last)
+        if path is None and trainer.is_global_zero:
+            self.before.unlink(missing_ok=True)  # last.ckpt knows of the better one now
 
     def _agreed(self, trainer: pl.Trainer) -> tuple[int, bool]:
         """The signal that came, and whether it is time to save: the same for all processes."""
@@ -153,10 +182,6 @@ class BestAndLast(pl.callbacks.Checkpoint):
             mine = torch.tensor(asked, device=trainer.strategy.root_device)
             asked = int(trainer.strategy.reduce(mine, reduce_op="max"))
         return asked // 2, bool(asked % 2)
-
-    def _obey(self, trainer: pl.Trainer) -> None:
-        if number := self._agreed(trainer)[0]:
-            self._leave(trainer, number)
 
     def _leave(self, trainer: pl.Trainer, number: int) -> None:
         place = "after training" if self.ended else f"in epoch {trainer.current_epoch}, step {trainer.global_step}"

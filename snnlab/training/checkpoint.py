@@ -36,8 +36,11 @@ class WholeFiles(TorchCheckpointIO):
             ) from error
 
     def load_checkpoint(self, path: str | Path, *arguments: Any, **keywords: Any) -> dict[str, Any]:
-        """Read what `save_checkpoint` wrote: plain data and tensors, whatever Lightning asks for."""
-        return load(Path(path))
+        """Read what `save_checkpoint` wrote: plain data and tensors, whatever Lightning asks for.
+
+        It need not be a checkpoint of ours: forked processes hand their bare weights over in such a file.
+        """
+        return _opened(Path(path))
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -45,6 +48,17 @@ def load(path: Path) -> dict[str, Any]:
 
     Raises: BadData, when there is no such file, it is damaged, or it is no checkpoint of snnlab.
     """
+    known = _opened(path)
+    facts, weights = known.get("snnlab"), known.get("state_dict")
+    if not isinstance(facts, dict) or not isinstance(weights, dict):
+        raise BadData(f"checkpoint {path}: it is no checkpoint of snnlab.")
+    for name, value in weights.items():
+        if not isinstance(name, str) or not (isinstance(value, Tensor) or name.endswith("_extra_state")):
+            raise BadData(f"checkpoint {path}: its weight {name} is none.")
+    return known
+
+
+def _opened(path: Path) -> dict[str, Any]:
     if not path.is_file():  # a named pipe or a device is none
         raise BadData(f"checkpoint {path}: there is no such file.")
     try:
@@ -56,11 +70,4 @@ def load(path: Path) -> dict[str, Any]:
         raise BadData(f"checkpoint {path}: {error}.") from error
     except Exception as error:  # a damaged file can make torch raise nearly anything
         raise BadData(f"checkpoint {path}: it is damaged, or no checkpoint ({type(error).__name__}).") from error
-    known: dict[str, Any] = checkpoint if isinstance(checkpoint, dict) else {}
-    facts, weights = known.get("snnlab"), known.get("state_dict")
-    if not isinstance(facts, dict) or not isinstance(weights, dict):
-        raise BadData(f"checkpoint {path}: it is no checkpoint of snnlab.")
-    for name, value in weights.items():
-        if not isinstance(name, str) or not (isinstance(value, Tensor) or name.endswith("_extra_state")):
-            raise BadData(f"checkpoint {path}: its weight {name} is none.")
-    return known
+    return checkpoint if isinstance(checkpoint, dict) else {}

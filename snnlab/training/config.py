@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Unit
 
 from snnlab.errors import WrongOption
-from snnlab.networks import LayerPlan, Plan, hidden_layers
+from snnlab.networks import Plan
 from snnlab.options import Option, PositiveInt, nearest, options, settings
 from snnlab.registry import check, check_value, family_of, get, split_spec
 from snnlab.training.lightning_options import OURS, lightning_options
@@ -206,12 +206,15 @@ def _check_layers(given: Any) -> None:
 
 def _check_network(config: Mapping[str, Any]) -> None:
     """The layers must be buildable, and loss and readout find what they need in the last one."""
-    hidden, whole = config["network"].get("hidden"), plan(config, (1,), 1)
+    name, given = split_spec(config["network"], "network")
+    layers, whole = getattr(get("network", name), "layers", None), plan(config, (1,), 1)
     last = whole.output_neuron or whole.neuron
-    if isinstance(hidden, list | str):  # a network from outside may have layers of another kind
-        layers = [*hidden_layers(hidden), LayerPlan(output=True)]
-        whole.check(layers)
-        last = whole.parts(len(layers) - 1, layers[-1])["neuron"]
+    if layers is not None:  # one made of_layers; what layers another one has is known when it is built
+        hidden = layers(**given)
+        whole.check(hidden)
+        last = whole.parts(hidden)[-1]["neuron"]
+    elif any("neuron" in own for own in whole.layers.values()):
+        return  # perhaps that of the last layer
     fields = get("neuron", last["name"]).State._fields  # type: ignore[attr-defined]
     for part in ("loss", "readout"):
         if config[part] is None:

@@ -15,6 +15,9 @@ from pytorch_lightning.callbacks import RichProgressBar
 
 log = logging.getLogger("snnlab")
 
+EPOCH = "epoch_line"
+"""Marks a record that is the line of an epoch."""
+
 # Warnings that a user can do nothing about; each is expected in every run of its kind.
 _UNAVOIDABLE = (
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 on torch 2.13
@@ -43,16 +46,16 @@ class Bar(RichProgressBar):
 
 @contextmanager
 def speaking(folder: Path, *, bar: bool, main: bool = True) -> Iterator[None]:
-    """Send the log to log.txt, and to standard output where no bar is drawn; keep back idle warnings.
+    """Send the log to log.txt and to standard output; keep back idle warnings.
 
     Args:
         folder: the run's folder.
-        bar: whether a bar is drawn.
+        bar: whether a bar is drawn, in place of the lines of the epochs.
         main: whether this is the first process of the run; the others say only why they fail.
     """
     handlers: list[logging.Handler] = [_file_handler(folder / "log.txt")]
     if main:
-        handlers.append(_console_handler(logging.WARNING if bar else logging.INFO))
+        handlers.append(_Console(bar))
     else:
         handlers[0].setLevel(logging.ERROR)
     level, log.propagate = log.level, False
@@ -88,12 +91,24 @@ def _file_handler(path: Path) -> logging.Handler:
     return handler
 
 
-def _console_handler(level: int) -> logging.Handler:
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_Plain())
-    handler.setLevel(level)
-    handler.addFilter(lambda record: record.levelno < logging.ERROR)  # the command prints an error itself, and ends
-    return handler
+class _Console(logging.StreamHandler[Any]):
+    """What is said, on standard output; a bar takes the place of the lines of the epochs."""
+
+    def __init__(self, bar: bool) -> None:
+        super().__init__(sys.stdout)
+        self._bar = bar
+        self.setFormatter(_Plain())
+        self.addFilter(lambda record: record.levelno < logging.ERROR)  # the command prints an error itself, and ends
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not (self._bar and getattr(record, EPOCH, False)):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if isinstance(sys.exc_info()[1], BrokenPipeError):  # `snnlab train | head`: nobody listens, and the run goes on
+            self.setLevel(logging.CRITICAL + 1)
+        else:
+            super().handleError(record)
 
 
 class _Plain(logging.Formatter):

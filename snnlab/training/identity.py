@@ -40,10 +40,14 @@ WITHOUT_EFFECT = (
 """Options that do not enter a run's identity, and may be others when it goes on."""
 
 
-def identity(config: Mapping[str, Any]) -> str:
+def identity(config: Mapping[str, Any], began_with: str | None = None) -> str:
     """A hash of the options that can change the numbers, of the source of plugin parts, and of the user's data.
 
     Left out: logger, progress, folders, names, and the devices: they change roundings, and result.json tells them.
+
+    Args:
+        config: a complete configuration.
+        began_with: checksum of the weights that the run began with; by default that of the file that `weights` means.
     """
     kept: dict[str, Any] = json.loads(json.dumps(config))
     for key in WITHOUT_EFFECT:
@@ -55,13 +59,18 @@ def identity(config: Mapping[str, Any]) -> str:
         if key != "dataset.folder" or _is_ours(source_file(get("dataset", config["dataset"]["name"]))):
             node.pop(last, None)
     if config.get("weights") is not None:
-        kept["weights"] = _checksum(find(config["weights"]))
+        kept["weights"] = began_with or weights(config)
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
     for part in plugin_parts(config):
         digest.update(part["sha256"].encode())
     for file in _data_files(config):
         digest.update(bytes.fromhex(_checksum(file)))
     return digest.hexdigest()
+
+
+def weights(config: Mapping[str, Any]) -> str | None:
+    """The checksum of the checkpoint that a run begins with; None without one."""
+    return None if config.get("weights") is None else _checksum(find(config["weights"]))
 
 
 def plugin_parts(config: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -167,6 +176,14 @@ def _data_files(config: Mapping[str, Any]) -> list[Path]:
     dataset = get("dataset", config["dataset"]["name"])
     if _is_ours(source_file(dataset)):
         return []
-    named = [Path(value) for value in config["dataset"].values() if isinstance(value, str) and value]
-    inside = [file for folder in named if folder.is_dir() for file in folder.rglob("*")]
+    options = {key: value for key, value in config["dataset"].items() if key != "name"}
+    named = [Path(value) for value in options.values() if isinstance(value, str) and value]
+    inside = [file for folder in named if folder.is_dir() for file in _files_in(folder, config)]
     return sorted(file for file in [*named, *inside] if file.is_file())
+
+
+def _files_in(folder: Path, config: Mapping[str, Any]) -> Iterator[Path]:
+    """All files in a folder of data, but for what runs wrote into it."""
+    runs = {Path(name).resolve() for name in ("runs", "sweeps", config.get("output_dir") or "runs")}
+    written = {run for run in runs if folder.resolve() in run.parents}
+    return (file for file in folder.rglob("*") if not written & {*file.resolve().parents})

@@ -180,6 +180,8 @@ class Training(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch."""
+        if self.trainer.sanity_checking:
+            return
         numbers = {f"val/{name}": float(value) for name, value in self._finish("val").items()}
         self.log_dict(numbers, batch_size=1, logger=False)
         self.so_far.val = numbers

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from snnlab.data.base import Data
-from snnlab.training import plots, table
+from snnlab.training import plots
 from snnlab.training.figures import NAMES, Figures, confusion_matrix
 from snnlab.training.module import Training
 
@@ -21,8 +21,7 @@ def draw(
     folder: Path, module: Training, data: Data, confusion: np.ndarray | None, monitor: str, mode: Any
 ) -> list[Path]:
     """Draw what there is to show into the run's plots/, and tell the files."""
-    rows = table.read(folder / table.NAME) if (folder / table.NAME).exists() else []
-    figures = Figures(module, data, rows, confusion, monitor, mode)
+    figures = Figures(module, data, module.rows, confusion, monitor, mode)
     made = [folder / FOLDER / f"{name}.png" for name in NAMES if not figures.missing(name)]
     for path in made:
         plots.save(figures.figure(path.stem), path)

@@ -20,7 +20,10 @@ from snnlab.training.stored import CONFIG, changed, stored_config
 LENGTHS = ("trainer.max_epochs", "trainer.max_time")
 """Options that make a run longer and leave what was trained as it is."""
 
-MAY_CHANGE = (*LENGTHS, *(name for name in WITHOUT_EFFECT if name not in ("experiment", "output_dir")))
+MAY_CHANGE = (
+    *LENGTHS,
+    *(name for name in WITHOUT_EFFECT if name not in ("experiment", "output_dir", "callback.gradient_norms")),
+)
 """What may be another one when a run goes on."""
 
 FILES = ("config.yaml", "overrides.txt", "result.json", "log.txt", "metrics.csv", "wandb.json")
@@ -72,7 +75,7 @@ def checkpoint_to_go_on_from(folder: Path, config: Mapping[str, Any], *, longer:
         return None
     loaded = resumable.load(path)
     facts = loaded["snnlab"]
-    if facts["id"] == identity(config):
+    if facts["id"] == identity_in(folder, config):
         return loaded
     differing = _differences(config, facts["config"])
     if differing and not set(differing) <= set(LENGTHS):
@@ -84,6 +87,15 @@ def checkpoint_to_go_on_from(folder: Path, config: Mapping[str, Any], *, longer:
     if not longer:
         raise _another_run(folder, f" To go on with it for longer: snnlab train resume={folder} {differing[0]}=…")
     return loaded
+
+
+def identity_in(folder: Path, config: Mapping[str, Any]) -> str:
+    """The id of a run in a folder; its checkpoint knows with which weights it began, whatever became of their run."""
+    if config["weights"] is not None and last_checkpoint(folder).is_file():
+        facts = resumable.load(last_checkpoint(folder))["snnlab"]
+        if facts["config"].get("weights") == config["weights"] and isinstance(facts.get("weights"), str):
+            return identity(config, facts["weights"])
+    return identity(config)
 
 
 def _begun_with(folder: Path) -> dict[str, Any]:
@@ -128,8 +140,16 @@ def _refuse_another_length(config: Mapping[str, Any], loaded: Mapping[str, Any])
     epochs, before = config["trainer"].get("max_epochs"), loaded["snnlab"]["config"]["trainer"].get("max_epochs")
     if epochs == before:
         return
-    if isinstance(epochs, int) and 0 <= epochs < loaded["epoch"]:
-        raise WrongOption(f"trainer.max_epochs: {epochs}. {loaded['epoch']} epochs are trained already. It takes more.")
+    known = isinstance(epochs, int) and isinstance(before, int)
+    if known and 0 <= epochs < before:
+        raise WrongOption(f"trainer.max_epochs: {epochs}. The run has {before}, and goes on for longer alone.")
+    trained = len(loaded["snnlab"]["rows"])
+    if loaded["callbacks"]["BestAndLast"]["ended"] and isinstance(before, int) and 0 <= trained < before:
+        raise WrongOption(
+            f"trainer.max_epochs: {epochs}. The run ended by itself after {trained} of {before} epochs, as a longer "
+            "one would have. "
+            "Start a new run from its weights: weights=RUN."
+        )
     scheduler = config["scheduler"]["name"]
     if "total_steps" in options(get("scheduler", scheduler)):
         raise WrongOption(

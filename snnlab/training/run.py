@@ -16,7 +16,7 @@ import yaml
 from snnlab import files
 from snnlab.errors import BadData, FailedRun, Interrupted, SnnlabError, WrongOption
 from snnlab.training import checkpoint as checkpoints
-from snnlab.training import identity, table
+from snnlab.training import identity, resumable, table
 from snnlab.training.assemble import (
     Batches,
     build_module,
@@ -31,7 +31,7 @@ from snnlab.training.best_and_last import BestAndLast
 from snnlab.training.console import log, speaking
 from snnlab.training.module import Training
 from snnlab.training.report import closing, opening
-from snnlab.training.resume import checkpoint_to_go_on_from, last_checkpoint
+from snnlab.training.resume import checkpoint_to_go_on_from, identity_in, last_checkpoint
 from snnlab.training.signals import Signals
 from snnlab.training.stored import CONFIG, RESULT, find, stored_result
 from snnlab.training.telling import told
@@ -50,8 +50,8 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = (), *, longer: b
     Returns: what result.json holds.
     Raises: WrongOption, BadData, FailedRun, Interrupted.
     """
-    folder, main = Path(config["output_dir"]), _is_main_process()
-    run_id = identity.identity(config)
+    folder, main = Path(config["output_dir"]), is_main_process()
+    run_id = identity_in(folder, config)
     if (done := finished(folder, run_id, longer=longer)) is not None:
         print(f"{folder}: this run is done. Nothing to do.{closing(done, folder)}")
         return done
@@ -59,17 +59,10 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = (), *, longer: b
     loaded = checkpoint_to_go_on_from(folder, config, longer=longer or not main)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if main:
-            (folder / RESULT).unlink(missing_ok=True)  # of the shorter run
-            if loaded is None:  # of one that did not come to its first checkpoint
-                (folder / table.NAME).unlink(missing_ok=True)
-            files.write_text(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
-            files.write_text(folder / "overrides.txt", "".join(f"{line}\n" for line in overrides))
     except OSError as error:
         raise WrongOption(f"output_dir: {folder} cannot be written to ({error.strerror}).") from error
     with speaking(folder, bar=wants_bar(config["trainer"].get("enable_progress_bar")), main=main), _logged(main):
-        result = _train(config, folder, loaded, main)
-        result |= {"id": run_id, "overrides": list(overrides)}
+        result = _train(config, folder, run_id, overrides, loaded)
         if main:
             log.info("%s", closing(result, folder))
             files.write_json(folder / RESULT, result)
@@ -87,7 +80,7 @@ def finished(folder: Path, run_id: str, *, longer: bool = False) -> dict[str, An
         return None
     if result["id"] == run_id:
         return result
-    if longer or not _is_main_process():
+    if longer or not is_main_process():
         return None
     raise WrongOption(
         f"output_dir: {folder} holds another run, which is done. Choose another folder, or remove that one."
@@ -111,28 +104,31 @@ def _logged(main: bool) -> Iterator[None]:
         raise
 
 
-def _train(config: Mapping[str, Any], folder: Path, loaded: Mapping[str, Any] | None, main: bool) -> dict[str, Any]:
-    torch.manual_seed(
-        config["seed"] % 2**63
-    )  # for parts from outside that use the global generator to build themselves
+def _train(
+    config: Mapping[str, Any], folder: Path, run_id: str, overrides: Sequence[str], loaded: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    main, signals = is_main_process(), Signals()
+    torch.manual_seed(config["seed"] % 2**63)  # for parts from outside; ours have generators of their own
     data = load_data(config)
     module = build_module(config, data.units, data.outputs, data.classes)
     module.facts |= {
-        "id": identity.identity(config),
+        "id": run_id,
         "plugins": identity.plugin_parts(config),
         "versions": identity.versions(),
+        "weights": loaded["snnlab"].get("weights") if loaded else identity.weights(config),
     }
     check_monitor(config, module)
     if config["weights"] is not None and loaded is None:
         take_weights(module.network, find(config["weights"]))
     freeze(module.network, config["freeze"])
-    signals = Signals()
     trainer = build_trainer(config, folder, module, signals=signals)
     batches = Batches(data, config)
+    if main:  # only now: what is refused before leaves the folder as it was
+        _begin(folder, config, overrides, anew=loaded is None)
     log.info("%s", opening(config, folder, module, data.parts, loaded))
     with told(trainer.loggers if main else [], config, loaded["snnlab"]["rows"] if loaded else []) as end:
         saved = _fit(trainer, module, batches, loaded, signals, folder)
-        module.load_state_dict(checkpoints.load(saved.chosen)["state_dict"])
+        module.load_state_dict(_chosen(saved)["state_dict"])
         with refusals():
             trainer.test(module, datamodule=batches, verbose=False)
         metrics = {name: value for name, value in saved.metrics.items() if name.startswith("val/")}
@@ -150,7 +146,29 @@ def _train(config: Mapping[str, Any], folder: Path, loaded: Mapping[str, Any] | 
         "versions": module.facts["versions"],
         "git": identity.git(),
         "device": str(trainer.strategy.root_device),
+        "overrides": list(overrides),
     }
+
+
+def _begin(folder: Path, config: Mapping[str, Any], overrides: Sequence[str], *, anew: bool) -> None:
+    """Write down what runs, in place of what the folder says of a shorter run, or of one without a checkpoint."""
+    (folder / RESULT).unlink(missing_ok=True)
+    if anew:
+        (folder / table.NAME).unlink(missing_ok=True)
+    files.write_text(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+    files.write_text(folder / "overrides.txt", "".join(f"{line}\n" for line in overrides))
+
+
+def _chosen(saved: BestAndLast) -> dict[str, Any]:
+    """The checkpoint of the epoch that the run reports.
+
+    Raises: BadData, when the file is that of another epoch.
+    """
+    loaded = checkpoints.load(saved.chosen)
+    epoch = loaded["callbacks"][saved.state_key]["epoch"]
+    if epoch != saved.epoch:
+        raise BadData(f"checkpoint {saved.chosen}: it is of epoch {epoch}, and the run's best epoch is {saved.epoch}.")
+    return loaded
 
 
 def _fit(
@@ -167,8 +185,10 @@ def _fit(
     """
     saved = next(callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestAndLast))
     before = loaded["callbacks"][saved.state_key] if loaded else {}
+    if loaded and trainer.is_global_zero:
+        saved.settle(before["epoch"])
     if loaded and before["ended"] and _same_length(module.facts["config"], loaded["snnlab"]["config"]):
-        saved.load_state_dict(before)  # all is trained: the run was stopped while it was tested or drawn
+        saved.load_state_dict(dict(before))  # all is trained: the run was stopped while it was tested or drawn
         module.on_load_checkpoint(dict(loaded))
     else:
         try:
@@ -181,6 +201,10 @@ def _fit(
                 why = f"{type(error).__name__}: {error}"
                 raise BadData(f"checkpoint {last_checkpoint(folder)}: the run cannot go on from it ({why}).") from error
             raise
+    if saved.epoch < 0 and saved.last.is_file():  # trained by forks of this process, as strategy=ddp_fork does
+        after = resumable.load(saved.last)
+        saved.load_state_dict(after["callbacks"][saved.state_key])
+        module.on_load_checkpoint(after)
     if saved.epoch < 0:
         raise FailedRun(
             "no epoch was trained: trainer.max_epochs, max_steps, max_time or limit_train_batches leaves nothing to do."
@@ -199,10 +223,16 @@ def _draw(config: Mapping[str, Any], folder: Path, module: Training, batches: Ba
         return []
     from snnlab.training import pictures  # matplotlib, only where it is needed
 
-    confusion = pictures.confusion_matrix(module, len(batches.data.classes))
-    pictures.draw(folder, module, batches.data, confusion, *monitored(config, module.facts["outputs"]))
-    return sorted((folder / "plots").glob("*.png"))
+    try:
+        confusion = pictures.confusion_matrix(module, len(batches.data.classes))
+        return pictures.draw(folder, module, batches.data, confusion, *monitored(config, module.facts["outputs"]))
+    except Exception as error:  # no picture is worth the result of a run
+        log.warning("the pictures could not be drawn (%s: %s).", type(error).__name__, error)
+        log.debug("", exc_info=True)
+        return []
 
 
-def _is_main_process() -> bool:
-    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+def is_main_process() -> bool:
+    """Whether this is the first process of the run, on the first node."""
+    ranks = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in ranks)

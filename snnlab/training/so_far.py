@@ -63,4 +63,6 @@ class SoFar:
         module.carries["train"].load_state_dict(first["carry"], device=module.device)
         module.health.load_state_dict(first["health"])
         module.latest_rates, module.row_extras, self.val = first["lr"], first["extras"], first["val"]
+        # Lightning forgets the numbers of a validation within the epoch; a scheduler asks for them at its end.
+        module.trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self.val.items()})
         self._states = []

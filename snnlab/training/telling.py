@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,5 +41,6 @@ def told(loggers: Iterable[Any], config: Mapping[str, Any], rows: Sequence[Mappi
         raise
     finally:
         completed = status == "completed"
-        for logger in ours:
-            logger.end(status, end.metrics if completed else {}, end.pictures if completed else ())
+        with ExitStack() as stack:  # each is told, whatever another one raises
+            for logger in ours:
+                stack.callback(logger.end, status, end.metrics if completed else {}, end.pictures if completed else ())

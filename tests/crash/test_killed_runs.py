@@ -31,6 +31,11 @@ RUNS = {
         *("dataset=n_back", "encoder=identity", "network=recurrent", "state=carry", "batch_size=8", "neuron.tau=50"),
         *("dataset.train=16", "dataset.val=8", "dataset.test=8", "dataset.length=3"),  # two streams a lane
     ],
+    "a schedule by val within an epoch": [
+        *("scheduler=plateau", "scheduler.patience=1", "optimizer.lr=0.2", "trainer.val_check_interval=3"),
+    ],
+    "the same batches in each epoch": ["trainer.overfit_batches=2", "trainer.max_epochs=4"],
+    "a validation after each step": ["trainer.val_check_interval=1", "trainer.max_epochs=2"],
     "bfloat16": ["trainer.precision=bf16-mixed", "experiment=digits_cuba"],
 }
 

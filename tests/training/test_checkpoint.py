@@ -27,7 +27,18 @@ class Touches:
 def test_a_checkpoint_is_plain_data_and_tensors_and_says_what_rebuilds_the_network(finished: Path) -> None:
     loaded = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
     facts = loaded["snnlab"]
-    assert set(facts) == {"config", "inputs", "outputs", "classes", "id", "plugins", "versions", "rows", "so_far"}
+    assert set(facts) == {
+        "config",
+        "inputs",
+        "outputs",
+        "classes",
+        "id",
+        "plugins",
+        "versions",
+        "rows",
+        "so_far",
+        "weights",
+    }
     assert facts["config"]["neuron"]["tau"] == 10.0
     assert (facts["inputs"], facts["outputs"], facts["plugins"]) == ([8, 8], 10, [])
     assert loaded["state_dict"]["network.layers.0.synapse.weight"].shape == (32, 64)

@@ -120,7 +120,7 @@ def test_what_does_not_change_numbers_may_change(
     [
         (["neuron.tau=3.0"], "neuron.tau: a run goes on as it began. What may change: trainer.max_epochs"),
         (["output_dir=elsewhere"], "output_dir: a run goes on as it began."),
-        (["trainer.max_epochs=1"], "trainer.max_epochs: 1. 2 epochs are trained already. It takes more."),
+        (["trainer.max_epochs=1"], "trainer.max_epochs: 1. The run has 2, and goes on for longer alone."),
         (["trainer.max_epochs=many"], "trainer.max_epochs: 'many'."),
         (["-m"], "train -m: with resume=, one run goes on."),
     ],
@@ -219,3 +219,81 @@ def test_a_stopped_run_is_found_by_name(
     ran = snnlab("train", f"resume={'last' if which == 'last' else known[:6]}")
     assert ran.code == 0, ran.err
     assert (tmp_path / "runs" / "digits_lif" / "one" / "result.json").exists()
+
+
+def test_a_run_that_ended_by_itself_does_not_go_on_for_longer(snnlab: Callable[..., Any], train: Train) -> None:
+    folder = train(
+        "callback=[early_stopping]", "callback.early_stopping.patience=1", "optimizer.lr=0.3", "trainer.max_epochs=9"
+    )
+    ran = snnlab("train", f"resume={folder}", "trainer.max_epochs=20")
+    assert (ran.code, "The run ended by itself after" in ran.err) == (2, True)
+
+
+def test_what_is_refused_leaves_the_folder_as_it_was(
+    snnlab: Callable[..., Any], finished: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    ran = snnlab("train", "resume=run", "trainer.max_epochs=3", "trainer.devices=99", "trainer.accelerator=gpu")
+    assert ran.code in (1, 2)
+    for name in ("result.json", "config.yaml", "metrics.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (finished / name).read_bytes()
+    ran = snnlab("train", "encoder=identity", "output_dir=new")
+    assert (ran.code, (tmp_path / "new" / "config.yaml").exists()) == (2, False)
+
+
+def test_a_better_checkpoint_that_last_ckpt_does_not_know_of_gives_way_to_the_one_it_knows(
+    snnlab: Callable[..., Any], finished: Path, tmp_path: Path, result: Result
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints"
+    (tmp_path / "run" / "result.json").unlink()
+    (folder / "best.ckpt").rename(folder / "best_before.ckpt")  # the kill came after the better one was written
+    (folder / "best.ckpt").write_bytes(b"of another epoch")
+    assert snnlab("train", "resume=run").code == 0
+    same_run(tmp_path / "run", finished, result)
+    assert not (folder / "best_before.ckpt").exists()
+
+
+def test_the_weights_of_another_epoch_are_not_tested_as_those_of_the_best(
+    snnlab: Callable[..., Any], finished: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    best = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    loaded = checkpoint.load(best)
+    loaded["callbacks"]["BestAndLast"]["epoch"] += 1
+    torch.save(loaded, best)
+    ran = snnlab("train", "resume=run")
+    assert (ran.code, "and the run's best epoch is" in ran.err) == (1, True)
+
+
+def test_a_run_goes_on_though_the_weights_it_began_with_are_gone(
+    snnlab: Callable[..., Any], stopped: Callable[..., None], finished: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "first")
+    stopped("weights=first")
+    shutil.rmtree(tmp_path / "first")
+    ran = snnlab("train", "resume=run")
+    assert ran.code == 0, ran.err
+
+
+def test_numbers_of_the_untrained_network_are_in_no_row(train: Train) -> None:
+    folder = train("trainer.num_sanity_val_steps=1", "trainer.check_val_every_n_epoch=2")
+    first = table.read(folder / "metrics.csv")[0]
+    assert not [name for name in first if name.startswith("val/")]
+
+
+def test_a_picture_that_fails_does_not_cost_the_result(
+    train: Train, result: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from snnlab.training import pictures
+
+    def fail(*arguments: Any) -> None:
+        raise ValueError("no paper")
+
+    monkeypatch.setattr(pictures, "draw", fail)
+    folder = train("plots=true")
+    assert result(folder)["status"] == "completed"
+    assert "the pictures could not be drawn (ValueError: no paper)." in (folder / "log.txt").read_text()

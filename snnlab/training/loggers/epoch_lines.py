@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snnlab.training.console import log
+from snnlab.training.console import EPOCH, log
 from snnlab.training.loggers.base import RunLogger
 
 
@@ -31,7 +31,8 @@ class EpochLines(RunLogger):
         seconds, self._start = time.perf_counter() - self._start, time.perf_counter()
         of = f"/{self._epochs - 1}" if self._epochs and self._epochs > 0 else ""  # counted from 0, as Lightning does
         epoch = f"{int(metrics['epoch']):>{max(len(of) - 1, 1)}}{of}"
-        log.info("epoch %s  %s  %.1f s", epoch, "  ".join(_columns(metrics)), seconds)
+        columns = "  ".join(_columns(metrics))
+        log.info("epoch %s  %s  %.1f s", epoch, columns, seconds, extra={EPOCH: True})
 
     def end(self, status: str, metrics: Mapping[str, float], pictures: Sequence[Path]) -> None:
         """Nothing: the run itself tells how it ended."""
