@@ -115,6 +115,11 @@ class Plan:
         for key in own:
             if key not in known:
                 raise WrongOption(f"layers.{index}.{key}: a layer has no such option.{nearest(key, known)}")
+        if "recurrent_synapse" in own and not wanted.recurrent:
+            raise WrongOption(
+                f"layers.{index}.recurrent_synapse: this layer has no recurrent weights. network=recurrent has "
+                "them in its hidden layers."
+            )
         for key, value in self._numbers(index).items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise WrongOption(f"layers.{index}.{key}: {value!r}. It takes a number >= 0.")

@@ -19,9 +19,9 @@ _ALWAYS = (
     "or a higher neuron.threshold."
 )
 _LOST = (
-    "A class may be lost so, as no gradient may bring it back: the usual failure of the rectangular surrogate. "
-    "What usually helps: a smaller optimizer.lr, a smaller synapse.init.gain, or a wider surrogate "
-    "(neuron.surrogate.a=2, atan, fast_sigmoid)."
+    "If it stays so the class is lost: a unit that never comes near its threshold gets no gradient, above all with a "
+    "rectangular surrogate. What usually helps: more epochs, another synapse.init.gain, a smaller optimizer.lr, or a "
+    "wider surrogate (neuron.surrogate.a=2, atan, fast_sigmoid)."
 )
 
 

@@ -105,12 +105,12 @@ def _hold_leaf(item: Any, leaves: tuple[type, ...]) -> None:
         raise Unfit(f"it holds a {type(item).__name__}, which is no plain data")
 
 
-class _Tree(yaml.SafeLoader):
+class _Tree(yaml.SafeLoader):  # type: ignore[misc]  # it has no types
     """A few lines of aliases can stand for terabytes; what we write has none."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "an alias", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "an alias", self.peek_event().start_mark)
         return super().compose_node(parent, index)
 
 

@@ -160,7 +160,7 @@ def test_a_built_part_or_a_function_for_all_layers_is_refused(role):
         plan(**{role: part}).network([LayerPlan(units=5)])
     if role != "output_neuron":
         with pytest.raises(WrongOption, match=rf"^layers\.0\.{role}: .* It takes a name or a dict"):
-            plan(layers={"0": {role: lambda **_: part}}).network([LayerPlan(units=5)])
+            plan(layers={"0": {role: lambda **_: part}}).network([LayerPlan(units=5, recurrent=True)])
 
 
 def test_one_layer_may_have_parts_already_built():

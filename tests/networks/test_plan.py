@@ -209,3 +209,12 @@ def test_constants_of_an_output_layer_whose_size_is_not_known_yet_may_be_one_per
     plan(output_neuron={"name": "lif", "tau": [1.0, 2.0, 3.0], "learn": ["tau", "threshold"]}).check(layers)
     with pytest.raises(WrongOption, match="2 values for units of shape \\(3,\\)"):
         plan(output_neuron={"name": "lif", "tau": [1.0, 2.0, 3.0], "threshold": [1.0, 2.0]}).check(layers)
+
+
+def test_recurrent_weights_of_a_layer_that_has_none_are_refused() -> None:
+    changes = {"0": {"recurrent_synapse": {"self_connections": False}}}
+    with pytest.raises(WrongOption, match=r"layers\.0\.recurrent_synapse: this layer has no recurrent weights"):
+        feedforward(Plan((4,), 2, layers=changes), hidden=[3])
+    assert recurrent(Plan((4,), 2, layers=changes), hidden=[3]).layers[0].recurrent is not None
+    with pytest.raises(WrongOption, match=r"layers\.1\.recurrent_synapse"):  # the output layer
+        recurrent(Plan((4,), 2, layers={"1": {"recurrent_synapse": "recurrent"}}), hidden=[3])
