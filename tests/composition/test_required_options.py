@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from torch import Tensor
 
 from snnlab import registry
@@ -38,6 +39,7 @@ def needy(*, width: PositiveInt) -> None:
 @pytest.fixture
 def composer(monkeypatch: pytest.MonkeyPatch) -> Composer:
     """One that knows two more parts, and leaves no trace of them."""
+    Plugins.instance()  # Hydra stores its launchers when it first looks for plugins: not into the copy
     monkeypatch.setattr(ConfigStore.instance(), "repo", copy.deepcopy(ConfigStore.instance().repo))
     for family, part in (("neuron", Needy), ("metric", needy)):
         registry.names(family)  # or the family's own modules would come behind
