@@ -22,6 +22,14 @@ TINY = ("network.hidden=[8]", "plots=false", "trainer.max_epochs=1", "dataset.va
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests of this folder."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("attacks")
+
+
 class Opened(NamedTuple):
     """What a command did with a hostile file."""
 
