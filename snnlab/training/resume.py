@@ -140,9 +140,8 @@ def _refuse_another_length(config: Mapping[str, Any], loaded: Mapping[str, Any])
     epochs, before = config["trainer"].get("max_epochs"), loaded["snnlab"]["config"]["trainer"].get("max_epochs")
     if epochs == before:
         return
-    known = isinstance(epochs, int) and isinstance(before, int)
-    if known and 0 <= epochs < before:
-        raise WrongOption(f"trainer.max_epochs: {epochs}. The run has {before}, and goes on for longer alone.")
+    if isinstance(epochs, int) and 0 <= epochs <= loaded["epoch"]:
+        raise WrongOption(f"trainer.max_epochs: {epochs}. {loaded['epoch']} epochs are trained already. It takes more.")
     trained = len(loaded["snnlab"]["rows"])
     if loaded["callbacks"]["BestAndLast"]["ended"] and isinstance(before, int) and 0 <= trained < before:
         raise WrongOption(

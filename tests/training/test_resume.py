@@ -120,7 +120,7 @@ def test_what_does_not_change_numbers_may_change(
     [
         (["neuron.tau=3.0"], "neuron.tau: a run goes on as it began. What may change: trainer.max_epochs"),
         (["output_dir=elsewhere"], "output_dir: a run goes on as it began."),
-        (["trainer.max_epochs=1"], "trainer.max_epochs: 1. The run has 2, and goes on for longer alone."),
+        (["trainer.max_epochs=1"], "trainer.max_epochs: 1. 2 epochs are trained already. It takes more."),
         (["trainer.max_epochs=many"], "trainer.max_epochs: 'many'."),
         (["-m"], "train -m: with resume=, one run goes on."),
     ],
