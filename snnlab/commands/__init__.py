@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import re
 import signal
 import sys
 import threading
@@ -54,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"snnlab: {interrupted}", file=sys.stderr)
         return 128 + interrupted.number
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
+        # torch raises RuntimeError for it; other errors that speak of memory keep their traceback.
+        said = re.search(r"can't allocate|not enough memory|out of memory", str(error))
+        if not isinstance(error, MemoryError) and said is None:
             raise
         print(f"snnlab: there is not enough memory ({' '.join(str(error).split())[:200]}).", file=sys.stderr)
         return 1

@@ -11,11 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
-from snnlab import files
 from snnlab.errors import FailedRun, Interrupted
 
 RANK_VARIABLES = (
@@ -67,16 +65,16 @@ def _here(config: Mapping[str, Any], words: Sequence[str], longer: bool) -> dict
 
 def _apart(config: Mapping[str, Any], words: Sequence[str], longer: bool) -> dict[str, Any]:
     """A job of several processes is a run of its own: Lightning starts its ranks by repeating the command line."""
+    from snnlab.training.folder import CONFIG, write_beginning
     from snnlab.training.resume import checkpoint_to_go_on_from, identity_in
     from snnlab.training.run import finished
-    from snnlab.training.stored import CONFIG, stored_result
+    from snnlab.training.stored import stored_result
 
     folder = Path(config["output_dir"])
     if (done := finished(folder, identity_in(folder, config), longer=longer)) is not None:
         return done
     checkpoint_to_go_on_from(folder, config, longer=longer)  # before anything of another run is overwritten
-    files.write_text(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
-    files.write_text(folder / "overrides.txt", "".join(f"{word}\n" for word in words))
+    write_beginning(folder, config, words)
     environment = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
     code = _obedient([sys.executable, "-m", "snnlab", "train", "--resolved", str(folder / CONFIG)], environment)
     if code in (128 + signal.SIGINT, 128 + signal.SIGTERM):

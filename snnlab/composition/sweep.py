@@ -19,6 +19,7 @@ from snnlab.composition.job import run_job
 from snnlab.composition.overrides import key_of, parsed
 from snnlab.composition.values import in_words
 from snnlab.errors import SnnlabError
+from snnlab.training.config import monitor_of
 from snnlab.training.identity import identity
 
 
@@ -42,7 +43,7 @@ def run_sweep(composer: Composer, overrides: Sequence[str], folder: Path) -> int
             name = _name(words, swept)
             result = _job(composed, words, name, folder)
             ended.append((name, result["metrics"]))
-            value = result["metrics"].get(composed["monitor"] or f"val/{next(iter(composed['metric']), 'loss')}")
+            value = result["metrics"].get(monitor_of(composed))
             return None if value is None else float(value)
         except SnnlabError as error:  # the other jobs go on
             failed.append(f"{' '.join(words)}: {error}")
@@ -62,13 +63,9 @@ def run_sweep(composer: Composer, overrides: Sequence[str], folder: Path) -> int
         os.environ.pop("HYDRA_FULL_ERROR")
         if before[1] is not None:
             os.environ["HYDRA_FULL_ERROR"] = before[1]
-    from snnlab.training.report import number
-
     print(f"\nsweep in {folder}")
     for name, metrics in ended:
-        shown = [
-            f"{key} {number(value)}" for key, value in metrics.items() if key.count("/") == 1 and "loss" not in key
-        ]
+        shown = [f"{key} {value:.4f}" for key, value in metrics.items() if key.count("/") == 1 and "loss" not in key]
         print(f"  {name}: {', '.join(shown)}")
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)

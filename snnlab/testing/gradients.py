@@ -9,6 +9,7 @@ from torch import Tensor
 
 from snnlab.draws import Draws
 from snnlab.networks import Network, Plan, Result, recurrent
+from snnlab.testing.compare import close
 
 Rule = Callable[..., Result]
 
@@ -18,12 +19,12 @@ def check_outputs_are_those_of_the_network(rule: Rule) -> None:
     for noise in (0.0, 0.2):
         net, x = _network(noise)
         mine, theirs = (run(x, None, ("potential",), Draws(1)) for run in (_bound(rule, net), net))
-        _close(mine.outputs, theirs.outputs, f"with noise {noise} its outputs are not the network's")
+        close(mine.outputs, theirs.outputs, f"with noise {noise} its outputs are not the network's")
         for name in net.names:
             one, other = (result.layers[name].records["potential"] for result in (mine, theirs))
-            _close(one, other, f"the records of layer {name} are not the network's")
+            close(one, other, f"the records of layer {name} are not the network's")
             for one, other in zip(mine.state[name], theirs.state[name], strict=True):
-                _close(one, other, f"the last state of layer {name} is not the network's")
+                close(one, other, f"the last state of layer {name} is not the network's")
 
 
 def check_it_goes_on_from_a_state(rule: Rule) -> None:
@@ -31,7 +32,7 @@ def check_it_goes_on_from_a_state(rule: Rule) -> None:
     net, x = _network()
     first = rule(net, x[:3], None, (), None)
     cut = torch.cat([first.outputs, rule(net, x[3:], first.state, (), None).outputs])
-    _close(cut, rule(net, x, None, (), None).outputs, "a sequence cut in two gives other outputs than the whole")
+    close(cut, rule(net, x, None, (), None).outputs, "a sequence cut in two gives other outputs than the whole")
 
 
 def check_every_weight_gets_a_gradient(rule: Rule) -> None:
@@ -64,10 +65,6 @@ def _network(noise: float = 0.0) -> tuple[Network, Tensor]:
 
 def _bound(rule: Rule, net: Network) -> Callable[..., Result]:
     return lambda *arguments: rule(net, *arguments)
-
-
-def _close(one: Tensor, other: Tensor, what: str) -> None:
-    assert torch.allclose(one, other, rtol=1e-9, atol=1e-12), what
 
 
 CHECKS: tuple[Callable[[Rule], None], ...] = (

@@ -14,6 +14,7 @@ from snnlab.errors import WrongOption
 from snnlab.networks import Network, Plan
 from snnlab.neurons import CTRNN, CUBA, LI, Neuron, reference
 from snnlab.synapses import Dense, Recurrent
+from snnlab.testing.compare import close
 
 Make = Callable[[Plan], Network]
 
@@ -86,7 +87,7 @@ def check_a_step_repeated_equals_one_call(make: Make) -> None:
     for current in x:
         output, state = net.step(current, state)
         outputs.append(output)
-    _close(torch.stack(outputs), net(x).outputs, "steps repeated give other outputs than one call")
+    close(torch.stack(outputs), net(x).outputs, "steps repeated give other outputs than one call")
 
 
 def check_a_sequence_cut_in_two_equals_the_whole(make: Make) -> None:
@@ -94,13 +95,13 @@ def check_a_sequence_cut_in_two_equals_the_whole(make: Make) -> None:
     net, x = _quiet(_network(make)), _inputs(*_shapes(make)[0])
     first = net(x[:2])
     cut = torch.cat([first.outputs, net(x[2:], first.state).outputs])
-    _close(cut, net(x).outputs, "a sequence cut in two gives other outputs than the whole")
+    close(cut, net(x).outputs, "a sequence cut in two gives other outputs than the whole")
 
 
 def check_samples_are_independent(make: Make) -> None:
     """What one sample gets does not depend on the others."""
     net, x = _quiet(_network(make)), _inputs(*_shapes(make)[0])
-    _close(net(x[:, 1:2]).outputs, net(x).outputs[:, 1:2], "a sample's outputs change with the others of its batch")
+    close(net(x[:, 1:2]).outputs, net(x).outputs[:, 1:2], "a sample's outputs change with the others of its batch")
 
 
 def check_every_weight_gets_a_gradient(make: Make) -> None:
@@ -150,10 +151,6 @@ def _quiet(net: Network) -> Network:
 
 def _inputs(*shape: int) -> Tensor:
     return torch.randn((6, 4, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
-def _close(one: Tensor, other: Tensor, what: str) -> None:
-    assert torch.allclose(one, other, rtol=1e-9, atol=1e-12), what
 
 
 CHECKS: tuple[Callable[[Make], None], ...] = (

@@ -20,7 +20,7 @@ from snnlab.options import nearest, options
 from snnlab.registry import build, get
 from snnlab.training.best_and_last import BestAndLast
 from snnlab.training.checkpoint import WholeFiles
-from snnlab.training.config import SEVERAL, plan
+from snnlab.training.config import SEVERAL, monitor_of, plan
 from snnlab.training.console import Bar, log
 from snnlab.training.loggers.epoch_lines import EpochLines
 from snnlab.training.module import Parts, Training
@@ -66,7 +66,7 @@ def load_data(config: Mapping[str, Any]) -> Data:
 
 def monitored(config: Mapping[str, Any], outputs: int) -> tuple[str, str]:
     """The number that picks the best epoch, and whether its max or its min is best."""
-    name = config["monitor"] or f"val/{next(iter(config['metric']), 'loss')}"
+    name = monitor_of(config)
     metric = config["metric"].get(name.partition("/")[2])
     if metric is None:
         return name, "min"

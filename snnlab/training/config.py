@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Unit
@@ -133,6 +133,20 @@ def complete_part(family: str, spec: Any) -> dict[str, Any]:
         value = given.get(key, option.default)
         filled[key] = complete_part(family_of(key), value) if option.is_part and value is not None else plain(value)
     return filled
+
+
+def flat(config: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Options one by one, by their names with dots."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def monitor_of(config: Mapping[str, Any]) -> str:
+    """The number that picks the best epoch: as configured, or the first metric on val, or val's loss."""
+    return config["monitor"] or f"val/{next(iter(config['metric']), 'loss')}"
 
 
 def plain(value: Any) -> Any:

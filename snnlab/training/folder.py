@@ -1,14 +1,19 @@
-"""The folder of a new run."""
+"""The folder of a run: made, and what it says of how the run was started."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from snnlab import files
 from snnlab.errors import WrongOption
 from snnlab.training.plain import read_text
+
+RESULT, CONFIG, OVERRIDES = "result.json", "config.yaml", "overrides.txt"
 
 
 def new_folder(config: Mapping[str, Any]) -> str:
@@ -33,5 +38,11 @@ def new_folder(config: Mapping[str, Any]) -> str:
 
 def words_of(folder: Path) -> list[str]:
     """What overrides.txt of a run's folder holds: the words that it was started with."""
-    path = folder / "overrides.txt"
+    path = folder / OVERRIDES
     return read_text(path).splitlines() if path.is_file() else []
+
+
+def write_beginning(folder: Path, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Write config.yaml and overrides.txt: what runs in the folder, and with what words it was started."""
+    files.write_text(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+    files.write_text(folder / OVERRIDES, "".join(f"{word}\n" for word in overrides))

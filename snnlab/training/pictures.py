@@ -9,10 +9,8 @@ import numpy as np
 
 from snnlab.data.base import Data
 from snnlab.training import plots
-from snnlab.training.figures import NAMES, Figures, confusion_matrix
+from snnlab.training.figures import NAMES, Figures
 from snnlab.training.module import Training
-
-__all__ = ["confusion_matrix", "draw"]
 
 FOLDER = "plots"
 

@@ -41,13 +41,8 @@ def closing(result: Mapping[str, Any], folder: Path) -> str:
     """What came out, and where it lies."""
     metrics = result["metrics"]
     shown = [name for stage in ("test/", "val/") for name in metrics if name.startswith(stage) and name.count("/") == 1]
-    lines = ["", *(f"{name:<16} {number(metrics[name])}" for name in shown)]
+    lines = ["", *(f"{name:<16} {metrics[name]:.4f}" for name in shown)]
     lines += [f"{'time':<16} {result['seconds']:.1f} s, {result['epochs']} epochs, best epoch {result['best_epoch']}"]
     lines += [f"{'plots':<16} {folder / 'plots'}"] if (folder / "plots").is_dir() else []
     lines += [f"{'checkpoint':<16} {folder / result['best_checkpoint']}", f"{'evaluate':<16} snnlab evaluate {folder}"]
     return "\n".join(lines)
-
-
-def number(value: float | None) -> str:
-    """A metric of result.json, where JSON, which has no NaN, has null."""
-    return "nan" if value is None else f"{value:.4f}"

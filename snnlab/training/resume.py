@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from snnlab.options import options
 from snnlab.registry import get
 from snnlab.training import checkpoint as checkpoints
 from snnlab.training import resumable
-from snnlab.training.config import check_config, complete
+from snnlab.training.config import check_config, complete, flat
+from snnlab.training.folder import CONFIG
 from snnlab.training.identity import WITHOUT_EFFECT, identity
 from snnlab.training.plain import read_yaml
-from snnlab.training.stored import CONFIG, changed, stored_config
+from snnlab.training.stored import changed, stored_config
 
 LENGTHS = ("trainer.max_epochs", "trainer.max_time")
 """Options that make a run longer and leave what was trained as it is."""
@@ -146,8 +147,7 @@ def _refuse_another_length(config: Mapping[str, Any], loaded: Mapping[str, Any])
     if loaded["callbacks"]["BestAndLast"]["ended"] and isinstance(before, int) and 0 <= trained < before:
         raise WrongOption(
             f"trainer.max_epochs: {epochs}. The run ended by itself after {trained} of {before} epochs, as a longer "
-            "one would have. "
-            "Start a new run from its weights: weights=RUN."
+            "one would have. Start a new run from its weights: weights=RUN."
         )
     scheduler = config["scheduler"]["name"]
     if "total_steps" in options(get("scheduler", scheduler)):
@@ -176,7 +176,7 @@ def _another_run(folder: Path, why: str) -> WrongOption:
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    mine, theirs = dict(_flat(one)), dict(_flat(other))
+    mine, theirs = dict(flat(one)), dict(flat(other))
     return sorted(
         key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key) and not _among(key, WITHOUT_EFFECT)
     )
@@ -184,11 +184,3 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 def _among(key: str, names: Sequence[str]) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in names)
-
-
-def _flat(config: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-import yaml
 
 from snnlab import files
 from snnlab.errors import BadData, FailedRun, Interrupted, SnnlabError, WrongOption
@@ -29,11 +28,12 @@ from snnlab.training.assemble import (
 )
 from snnlab.training.best_and_last import BestAndLast
 from snnlab.training.console import log, speaking
+from snnlab.training.folder import RESULT, write_beginning
 from snnlab.training.module import Training
 from snnlab.training.report import closing, opening
 from snnlab.training.resume import checkpoint_to_go_on_from, identity_in, last_checkpoint
 from snnlab.training.signals import Signals
-from snnlab.training.stored import CONFIG, RESULT, find, stored_result
+from snnlab.training.stored import find, stored_result
 from snnlab.training.telling import told
 from snnlab.training.weights import freeze, take_weights
 
@@ -155,8 +155,7 @@ def _begin(folder: Path, config: Mapping[str, Any], overrides: Sequence[str], *,
     (folder / RESULT).unlink(missing_ok=True)
     if anew:
         (folder / table.NAME).unlink(missing_ok=True)
-    files.write_text(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
-    files.write_text(folder / "overrides.txt", "".join(f"{line}\n" for line in overrides))
+    write_beginning(folder, config, overrides)
 
 
 def _chosen(saved: BestAndLast) -> dict[str, Any]:
@@ -221,10 +220,10 @@ def _same_length(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
 def _draw(config: Mapping[str, Any], folder: Path, module: Training, batches: Batches) -> list[Path]:
     if not config["plots"]:
         return []
-    from snnlab.training import pictures  # matplotlib, only where it is needed
+    from snnlab.training import figures, pictures  # matplotlib, only where it is needed
 
     try:
-        confusion = pictures.confusion_matrix(module, len(batches.data.classes))
+        confusion = figures.confusion_matrix(module, len(batches.data.classes))
         return pictures.draw(folder, module, batches.data, confusion, *monitored(config, module.facts["outputs"]))
     except Exception as error:  # no picture is worth the result of a run
         log.warning("the pictures could not be drawn (%s: %s).", type(error).__name__, error)

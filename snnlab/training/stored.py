@@ -16,9 +16,8 @@ from snnlab.registry import get, names, source_file
 from snnlab.training import checkpoint as checkpoints
 from snnlab.training.config import SEVERAL, check_config, complete
 from snnlab.training.console import log
+from snnlab.training.folder import CONFIG, RESULT
 from snnlab.training.plain import Unfit, hold, read_json
-
-RESULT, CONFIG = "result.json", "config.yaml"
 
 _PACKAGE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", r"[0-9][A-Za-z0-9.+!-]{0,49}"
 """Names and versions that a package may have: a checkpoint's own may be anything, and end in somebody's shell."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from snnlab import registry
 from snnlab.commands import main
+from snnlab.training.module import Training
 
 TINY = ("trainer.max_epochs=2", "network.hidden=[32]", "plots=false")
 
@@ -50,3 +53,22 @@ def own_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def result() -> Callable[[Path], dict[str, Any]]:
     """Reads the result.json of a folder."""
     return lambda folder: json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def stopped_within_the_second_epoch(snnlab: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Trains with the given words until SIGTERM comes in step 25, of 20 an epoch."""
+
+    def stop(*words: str) -> None:
+        steps, step = iter(range(100)), Training.training_step
+
+        def signalled(self: Training, *arguments: Any) -> Any:
+            if next(steps) == 25:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return step(self, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "training_step", signalled)
+            assert snnlab("train", *words).code == 143
+
+    return stop

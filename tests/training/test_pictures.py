@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from snnlab.data.base import Data
-from snnlab.training import checkpoint, pictures
+from snnlab.training import checkpoint, figures, pictures
 from snnlab.training.assemble import build_module, load_data
 from snnlab.training.module import Training
 from snnlab.training.stored import stored_config
@@ -43,7 +43,7 @@ def test_the_confusion_matrix_counts_every_sample_of_test_once(trained: tuple[Tr
     module, data = trained
     targets = torch.tensor([3, 3, 3, 1])
     module.test_scored = torch.eye(10)[[3, 5, 5, 1]], targets
-    matrix = pictures.confusion_matrix(module, len(data.classes))
+    matrix = figures.confusion_matrix(module, len(data.classes))
     assert matrix is not None
     expected = np.zeros((10, 10), dtype=int)
     expected[3, 3], expected[3, 5], expected[1, 1] = 1, 2, 1
@@ -52,9 +52,9 @@ def test_the_confusion_matrix_counts_every_sample_of_test_once(trained: tuple[Tr
 
 def test_there_is_no_confusion_without_samples_or_classes(trained: tuple[Training, Data]) -> None:
     module, data = trained
-    assert pictures.confusion_matrix(module, len(data.classes)) is None
+    assert figures.confusion_matrix(module, len(data.classes)) is None
     module.test_scored = torch.zeros(2, 1), torch.zeros(2)
-    assert pictures.confusion_matrix(module, 0) is None
+    assert figures.confusion_matrix(module, 0) is None
 
 
 def test_drawing_leaves_the_network_as_it_was(trained: tuple[Training, Data], tmp_path: Path) -> None:

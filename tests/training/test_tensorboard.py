@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
-import signal
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +16,6 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from snnlab.registry import build
 from snnlab.training import plots
-from snnlab.training.module import Training
 from snnlab.training.table import read
 
 CONFIG = {"seed": 3, "neuron": {"name": "lif", "tau": 10.0}, "network": {"hidden": [4, 5]}, "monitor": None}
@@ -142,20 +139,11 @@ def test_a_process_that_the_trainer_starts_writes_too(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_stopped_within_an_epoch_and_goes_on_has_the_rows_of_its_table(
-    snnlab: Callable[..., Any], train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stopped_within_the_second_epoch: Callable[..., None], train: Callable[..., Path], tmp_path: Path
 ) -> None:
-    steps, step = iter(range(100)), Training.training_step
-
-    def stopped(self: Training, *arguments: Any) -> Any:
-        if next(steps) == 25:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, *arguments)
-
     run = ("logger=[csv,tensorboard]", "trainer.max_epochs=3")
     words = (*run, "network.hidden=[32]", "plots=false", f"output_dir={tmp_path / 'run'}")
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "training_step", stopped)
-        assert snnlab("train", *words).code == 143
+    stopped_within_the_second_epoch(*words)
     assert len(scalars(tmp_path / "run")) == 1
     folder = train(*run)
     assert scalars(folder) == rounded(*read(folder / "metrics.csv"))

@@ -23,7 +23,6 @@ from wandb.proto.wandb_internal_pb2 import Record
 from snnlab.registry import build
 from snnlab.training import table
 from snnlab.training.loggers.wandb_run import WandbRun
-from snnlab.training.module import Training
 
 CONFIG = {"seed": 3, "neuron": {"name": "lif", "tau": 10.0}, "network": {"hidden": [4, 5]}, "monitor": None}
 PIXEL = bytes.fromhex(
@@ -307,19 +306,10 @@ def test_a_runs_offline_file_equals_its_table(
 
 
 def test_a_run_that_was_stopped_within_an_epoch_and_goes_on_has_all_rows_under_one_id(
-    snnlab: Callable[..., Any], train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stopped_within_the_second_epoch: Callable[..., None], train: Callable[..., Path], tmp_path: Path
 ) -> None:
-    steps, step = iter(range(100)), Training.training_step
-
-    def stopped(self: Training, *arguments: Any) -> Any:
-        if next(steps) == 25:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, *arguments)
-
     words = (*RUN, "network.hidden=[32]", "plots=false", f"output_dir={tmp_path / 'run'}")
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "training_step", stopped)
-        assert snnlab("train", *words).code == 143
+    stopped_within_the_second_epoch(*words)
     assert read(files(tmp_path / "run")[0])["exit"] == 1
     folder = train(*RUN)
     one, two = map(read, files(folder))

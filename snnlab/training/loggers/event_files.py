@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import yaml
 from matplotlib.image import imread
 from torch.utils.tensorboard import SummaryWriter
 
+from snnlab.training.config import flat
 from snnlab.training.loggers.base import Guest
 
 FOLDER = "tensorboard"
@@ -54,7 +55,7 @@ class EventFiles(Guest):
             writer.add_image(f"plots/{picture.stem}", imread(picture)[..., :3], self._epoch, dataformats="HWC")
         if metrics:
             final = {f"result/{name}": value for name, value in metrics.items()}
-            writer.add_hparams(dict(_flat(self._config)), final, run_name=".", global_step=self._epoch)
+            writer.add_hparams(_options(self._config), final, run_name=".", global_step=self._epoch)
         writer.close()
         self._writer = None
 
@@ -68,10 +69,6 @@ class EventFiles(Guest):
         self._writer, self._process = SummaryWriter(self.folder / FOLDER, purge_step=purge_step), os.getpid()
 
 
-def _flat(config: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def _options(config: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
     """Options by their dotted names, as TensorBoard takes them: numbers, flags and text."""
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value if isinstance(value, bool | int | float | str) else str(value)
+    return {name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in flat(config)}
