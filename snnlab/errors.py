@@ -29,6 +29,14 @@ class FailedRun(SnnlabError):
     """A run went wrong while it ran: a loss that is not a number, a disk that is full."""
 
 
+class Busy(SnnlabError):
+    """Another process trains this run just now."""
+
+
+class Pruned(SnnlabError):
+    """A run of a study was given up early: it had fallen behind the others."""
+
+
 class Interrupted(SystemExit):
     """The process was told to end by a signal. Its exit code is 128 + n.
 

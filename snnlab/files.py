@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 
 
 @contextmanager
@@ -37,6 +40,32 @@ def replacing(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_new(path: str | Path, text: str) -> None:
+    """Write `text` to a file that nobody else made first, whole or not at all.
+
+    Raises: FileExistsError, when there is one already; of several processes at once one succeeds.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with open(temporary, "x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(temporary, path)  # unlike a rename, it never takes the place of a file
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(*folders: Path) -> None:
+    """Remove what killed processes left in folders that nobody else writes to now."""
+    for folder in folders:
+        for path in folder.glob(".*.part"):
+            if _UNFINISHED.fullmatch(path.name) and path.is_file():
+                path.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -40,6 +40,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "scheduler": ("snnlab.training.schedulers",),
     "logger": ("snnlab.training.loggers",),
     "callback": ("snnlab.training.callbacks",),
+    "launcher": ("snnlab.sweeps.launchers",),
+    "sweeper": ("snnlab.sweeps.sweepers",),
 }
 
 PartType = TypeVar("PartType", bound=Callable[..., Any])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from snnlab.commands import main
 
 torch.set_num_threads(1)  # the tests already run in one process per core
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets commands in its background ignore Ctrl-C
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ output_dir=FOLDER; a sweep lies in sweeps/, or in sweep_dir=FOLDER. --cfg job pr
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,14 +34,17 @@ def main(argv: Sequence[str]) -> int:
         print(__doc__)
         return 0
     if list(argv[:1]) == ["--resolved"]:
-        return _train_resolved(Path(argv[1]) if len(argv) > 1 else Path())
+        return _train_resolved(Path(argv[1]) if len(argv) > 1 else Path(), redo_stale="--redo-stale" in argv[2:])
     flags = [word for word in argv if word.startswith("-")]
     words = [word for word in argv if not word.startswith("-")]
     sweep = bool({"-m", "--multirun"} & set(flags))
-    if unknown := [flag for flag in flags if flag not in ("-m", "--multirun", "--cfg")]:
+    if unknown := [flag for flag in flags if flag not in ("-m", "--multirun", "--cfg", "--dry-run")]:
         raise WrongOption(
-            f"train {unknown[0]}: there is no such flag. It takes options like neuron.tau=3, -m, --cfg job and --help."
+            f"train {unknown[0]}: there is no such flag. It takes options like neuron.tau=3, -m, --dry-run, --cfg job "
+            "and --help."
         )
+    if "--dry-run" in flags and not sweep:
+        raise WrongOption("train --dry-run: it is for sweeps, with -m. Of one run --cfg job shows the configuration.")
     if "--cfg" in flags:
         words = [word for word in words if word not in ("job", "all", "hydra")]
     if wrong := [word for word in words if "=" not in word and not word.startswith("~")]:
@@ -59,12 +61,10 @@ def main(argv: Sequence[str]) -> int:
     words = [_found(word) for word in words]
     composer = Composer()
     sweep_dir = [word.partition("=")[2] for word in words if word.startswith("sweep_dir=")]
-    overrides = composer.translated([word for word in words if not word.startswith("sweep_dir=")])
-    if sweep and "--cfg" not in flags:
-        return _sweep(composer, overrides, sweep_dir[-1] if sweep_dir else None)
+    about_runs = [word for word in words if not word.startswith("sweep_dir=")]
     if sweep:
-        print("---\n".join(_as_yaml(composer.job(_own(job))) for job in composer.jobs(overrides)), end="")
-        return 0
+        return _sweep(composer, about_runs, sweep_dir[-1] if sweep_dir else None, flags)
+    overrides = composer.translated(about_runs)
     if sweep_dir:
         raise WrongOption("sweep_dir: it is for sweeps. Add -m, or use output_dir.")
     if swept := [override.key_or_group for override in parsed(overrides) if override.is_sweep_override()]:
@@ -78,11 +78,11 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _run(config: dict[str, Any], overrides: Sequence[str], *, longer: bool = False) -> None:
+def _run(config: dict[str, Any], overrides: Sequence[str], *, longer: bool = False, redo_stale: bool = False) -> None:
     from snnlab.training.run import train
 
     with _started_again_from(Path(config["output_dir"])):
-        train(config, overrides, longer=longer)
+        train(config, overrides, longer=longer, redo_stale=redo_stale)
 
 
 def _resume(run: str, words: Sequence[str], flags: Sequence[str]) -> int:
@@ -115,25 +115,21 @@ def _found(word: str) -> str:
     return f"weights={','.join(found)}"
 
 
-def _sweep(composer: Any, overrides: list[str], sweep_dir: str | None) -> int:
+def _sweep(composer: Any, words: Sequence[str], sweep_dir: str | None, flags: Sequence[str]) -> int:
     """All jobs are checked before the first one starts."""
-    from snnlab.composition.sweep import run_sweep
+    from snnlab.sweeps.begin import begin
 
-    configs = [composer.job(_own(job)) for job in composer.jobs(overrides)]
-    if any(config["output_dir"] for config in configs):
-        raise WrongOption("output_dir: each run of a sweep has its own folder, in sweep_dir. Use sweep_dir=FOLDER.")
-    if sweep_dir is None:
-        digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:8]
-        sweep_dir = str(Path("sweeps") / (configs[0]["experiment"] or "run") / digest)
-    return run_sweep(composer, overrides, Path(sweep_dir))
-
-
-def _own(words: Sequence[str]) -> list[str]:
-    """The words that are about the run, not about Hydra's sweeper and launcher."""
-    return [word for word in words if not word.startswith("hydra")]
+    sweep = begin(composer, words, sweep_dir)
+    if "--cfg" in flags:
+        print("---\n".join(_as_yaml(dict(job.config)) for job in sweep.sweeper.jobs()), end="")
+        return 0
+    if "--dry-run" in flags:
+        print(sweep.preview())
+        return 0
+    return sweep.run()
 
 
-def _train_resolved(path: Path) -> int:
+def _train_resolved(path: Path, *, redo_stale: bool) -> int:
     """How the processes of a run start: from its saved configuration, never from the command line."""
     from snnlab.training.config import check_config, complete
     from snnlab.training.plain import read_yaml
@@ -145,7 +141,8 @@ def _train_resolved(path: Path) -> int:
         raise BadData(f"train --resolved {path}: it is no config.yaml of a run's folder.")
     check_config(config)
     # Whatever the file says: a run goes on in the folder that it lies in.
-    _run(complete(config) | {"output_dir": str(path.parent)}, words_of(path.parent), longer=True)
+    config = complete(config) | {"output_dir": str(path.parent)}
+    _run(config, words_of(path.parent), longer=True, redo_stale=redo_stale)
     return 0
 
 

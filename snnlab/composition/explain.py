@@ -44,7 +44,8 @@ def _sentence(text: str, groups: Collection[str], chosen: DictConfig | None) -> 
 def _unknown_choice(group: str, name: str, text: str) -> str:
     family = ROLES.get(group, family_of(group.rpartition("/")[2]))
     if family in FAMILIES:
-        return f"{group.replace('/', '.')}={name}: there is no {family} of that name.{nearest(name, names(family))}"
+        shown = group if group.startswith("hydra/") else group.replace("/", ".")
+        return f"{shown}={name}: there is no {family} of that name.{nearest(name, names(family))}"
     available = re.search(r"Available options in '[^']*':\n((?:\t.*\n?)+)", text)
     files = available[1].split() if available else []
     return f"{group}={name}: there is no file of that name in conf/{group}/.{nearest(name, files)}"

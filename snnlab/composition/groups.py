@@ -58,6 +58,14 @@ class Groups:
             self._store_group(f"{group}/{key}", family_of(key), defaults)
 
 
+def store_hydra_group(family: str) -> None:
+    """Let Hydra know our launchers or sweepers, but for the one whose name is that of Hydra's default."""
+    for name in names(family):
+        if name != "basic":
+            node = {"name": name} | {key: _default(option) for key, option in settings(get(family, name)).items()}
+            ConfigStore.instance().store(group=f"hydra/{family}", name=name, node=node, provider="snnlab")
+
+
 def conf_folder() -> Path:
     """The folder of snnlab's own configuration files: inside the installed package, or beside it in a checkout."""
     package = Path(snnlab.__file__).parent

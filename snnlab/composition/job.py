@@ -42,41 +42,48 @@ def hydra_aside() -> Iterator[None]:
         GlobalHydra.instance().hydra = outer
 
 
-def run_job(config: dict[str, Any], words: Sequence[str], *, longer: bool = False) -> dict[str, Any]:
+def run_job(
+    config: dict[str, Any], words: Sequence[str], *, longer: bool = False, redo_stale: bool = False
+) -> dict[str, Any]:
     """Run a job that is not this process's only one, on one device unless it asks for more.
 
     Args:
         config: a complete configuration with an `output_dir`.
         words: what the user changed, for the record.
         longer: whether its folder may hold a shorter run of the same options; it goes on.
+        redo_stale: whether a run that other versions of the libraries have done begins anew.
     Returns: what result.json holds.
     """
     trainer = config["trainer"]
     if "devices" not in trainer and "strategy" not in trainer:
         config = config | {"trainer": trainer | {"devices": 1}}
-    return _apart(config, words, longer) if _is_several(config["trainer"]) else _here(config, words, longer)
+    run = _apart if _is_several(config["trainer"]) else _here
+    return run(config, words, longer, redo_stale)
 
 
-def _here(config: Mapping[str, Any], words: Sequence[str], longer: bool) -> dict[str, Any]:
+def _here(config: Mapping[str, Any], words: Sequence[str], longer: bool, redo_stale: bool) -> dict[str, Any]:
     from snnlab.training.run import train
 
-    return train(config, words, longer=longer)
+    return train(config, words, longer=longer, redo_stale=redo_stale)
 
 
-def _apart(config: Mapping[str, Any], words: Sequence[str], longer: bool) -> dict[str, Any]:
+def _apart(config: Mapping[str, Any], words: Sequence[str], longer: bool, redo_stale: bool) -> dict[str, Any]:
     """A job of several processes is a run of its own: Lightning starts its ranks by repeating the command line."""
+    from snnlab.training.attempts import refuse_if_live
     from snnlab.training.folder import CONFIG, write_beginning
     from snnlab.training.resume import checkpoint_to_go_on_from, identity_in
     from snnlab.training.run import finished
     from snnlab.training.stored import stored_result
 
     folder = Path(config["output_dir"])
-    if (done := finished(folder, identity_in(folder, config), longer=longer)) is not None:
+    refuse_if_live(folder)
+    if not redo_stale and (done := finished(folder, identity_in(folder, config), longer=longer)) is not None:
         return done
     checkpoint_to_go_on_from(folder, config, longer=longer)  # before anything of another run is overwritten
     write_beginning(folder, config, words)
     environment = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
-    code = _obedient([sys.executable, "-m", "snnlab", "train", "--resolved", str(folder / CONFIG)], environment)
+    command = [sys.executable, "-m", "snnlab", "train", "--resolved", str(folder / CONFIG)]
+    code = _obedient(command + (["--redo-stale"] if redo_stale else []), environment)
     if code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
         raise Interrupted(code - 128)
     if code:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +51,7 @@ class BestAndLast(pl.callbacks.Checkpoint):
         self.began = False  # whether a batch was trained: what a checkpoint holds fits
         self.saved_at = time.monotonic()
         self.point: Point = "epoch"
+        self.confirm: Callable[[], None] = lambda: None  # raises when another process took the run over
 
     @property
     def chosen(self) -> Path:
@@ -170,6 +172,7 @@ class BestAndLast(pl.callbacks.Checkpoint):
 
     def _save(self, trainer: pl.Trainer, point: Point, path: Path | None = None) -> None:
         self.point, self.saved_at = point, time.monotonic()
+        self.confirm()
         trainer.save_checkpoint(path or self.last)
         if path is None and trainer.is_global_zero:
             self.before.unlink(missing_ok=True)  # last.ckpt knows of the better one now

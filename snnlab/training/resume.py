@@ -10,8 +10,8 @@ from typing import Any
 from snnlab.errors import BadData, WrongOption
 from snnlab.options import options
 from snnlab.registry import get
+from snnlab.training import attempts, resumable
 from snnlab.training import checkpoint as checkpoints
-from snnlab.training import resumable
 from snnlab.training.config import check_config, complete, flat
 from snnlab.training.folder import CONFIG
 from snnlab.training.identity import WITHOUT_EFFECT, identity
@@ -28,7 +28,7 @@ MAY_CHANGE = (
 """What may be another one when a run goes on."""
 
 FILES = ("config.yaml", "overrides.txt", "result.json", "log.txt", "metrics.csv", "wandb.json")
-FOLDERS = (checkpoints.FOLDER, "plots", "tensorboard", "wandb")
+FOLDERS = (checkpoints.FOLDER, attempts.FOLDER, "plots", "tensorboard", "wandb")
 """What a run writes to, in its folder."""
 
 

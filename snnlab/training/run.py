@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import torch
 
 from snnlab import files
 from snnlab.errors import BadData, FailedRun, Interrupted, SnnlabError, WrongOption
+from snnlab.training import attempts, identity, resumable, table
 from snnlab.training import checkpoint as checkpoints
-from snnlab.training import identity, resumable, table
 from snnlab.training.assemble import (
     Batches,
     build_module,
@@ -31,14 +32,20 @@ from snnlab.training.console import log, speaking
 from snnlab.training.folder import RESULT, write_beginning
 from snnlab.training.module import Training
 from snnlab.training.report import closing, opening
+from snnlab.training.requeue import requeued
 from snnlab.training.resume import checkpoint_to_go_on_from, identity_in, last_checkpoint
 from snnlab.training.signals import Signals
 from snnlab.training.stored import find, stored_result
 from snnlab.training.telling import told
 from snnlab.training.weights import freeze, take_weights
 
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE)
+"""Errors that say nothing of the program: a disk is full, broken or away."""
 
-def train(config: Mapping[str, Any], overrides: Sequence[str] = (), *, longer: bool = False) -> dict[str, Any]:
+
+def train(
+    config: Mapping[str, Any], overrides: Sequence[str] = (), *, longer: bool = False, redo_stale: bool = False
+) -> dict[str, Any]:
     """Train, test the best epoch once, and leave the run's folder.
 
     A run that did not end goes on where its last checkpoint was taken, and ends with the numbers it would have had.
@@ -47,26 +54,68 @@ def train(config: Mapping[str, Any], overrides: Sequence[str] = (), *, longer: b
         config: a complete configuration (`snnlab.training.config.complete`) with an `output_dir`.
         overrides: what the user changed, for the record.
         longer: whether the folder may hold a shorter run of the same options; it goes on.
+        redo_stale: whether a run that other versions of snnlab or its libraries have done begins anew.
     Returns: what result.json holds.
-    Raises: WrongOption, BadData, FailedRun, Interrupted.
+    Raises: WrongOption, BadData, FailedRun, Interrupted; Busy, when another process trains this run.
     """
     folder, main = Path(config["output_dir"]), is_main_process()
+    before = attempts.refuse_if_live(folder) if main else None  # what is seen from here on holds if the lease is next
     run_id = identity_in(folder, config)
-    if (done := finished(folder, run_id, longer=longer)) is not None:
+    done = finished(folder, run_id, longer=longer)
+    anew = redo_stale and done is not None and done["versions"] != identity.versions()
+    if done is not None and not anew:
         print(f"{folder}: this run is done. Nothing to do.{closing(done, folder)}")
         return done
     # The first process answers for the folder; the others start when it has.
-    loaded = checkpoint_to_go_on_from(folder, config, longer=longer or not main)
+    loaded = None if anew else checkpoint_to_go_on_from(folder, config, longer=longer or not main)
+    with ExitStack() as stack:
+        stack.enter_context(requeued(folder, main=main))  # the last thing that a run does
+        stack.enter_context(_disk_told(folder))
+        _make(folder)
+        held = stack.enter_context(attempts.lease(folder, before)) if main else None
+        if held:
+            files.remove_unfinished(folder, folder / checkpoints.FOLDER)
+        if anew and held:
+            _clear(folder)
+        stack.enter_context(speaking(folder, bar=wants_bar(config["trainer"].get("enable_progress_bar")), main=main))
+        stack.enter_context(_logged(main))
+        stack.enter_context(_disk_told(folder))  # so that the log has the sentence
+        result = _train(config, folder, run_id, overrides, loaded, held)
+        if held:
+            log.info("%s", closing(result, folder))
+            held.confirm()
+            files.write_json(folder / RESULT, result)
+        return result
+
+
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno in _OF_THE_DISK:
+            raise
         raise WrongOption(f"output_dir: {folder} cannot be written to ({error.strerror}).") from error
-    with speaking(folder, bar=wants_bar(config["trainer"].get("enable_progress_bar")), main=main), _logged(main):
-        result = _train(config, folder, run_id, overrides, loaded)
-        if main:
-            log.info("%s", closing(result, folder))
-            files.write_json(folder / RESULT, result)
-        return result
+
+
+@contextmanager
+def _disk_told(folder: Path) -> Iterator[None]:
+    """Tell in a sentence that the disk failed a run.
+
+    Raises: FailedRun.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        raise FailedRun(f"{folder}: {error.strerror}. What was saved before is as it was.") from error
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a run left. Its result goes last: as long as it is there, the run is stale, not half done."""
+    for name in checkpoints.NAMES:
+        (folder / checkpoints.FOLDER / name).unlink(missing_ok=True)
+    (folder / RESULT).unlink(missing_ok=True)
 
 
 def finished(folder: Path, run_id: str, *, longer: bool = False) -> dict[str, Any] | None:
@@ -105,7 +154,12 @@ def _logged(main: bool) -> Iterator[None]:
 
 
 def _train(
-    config: Mapping[str, Any], folder: Path, run_id: str, overrides: Sequence[str], loaded: Mapping[str, Any] | None
+    config: Mapping[str, Any],
+    folder: Path,
+    run_id: str,
+    overrides: Sequence[str],
+    loaded: Mapping[str, Any] | None,
+    held: attempts.Lease | None,
 ) -> dict[str, Any]:
     main, signals = is_main_process(), Signals()
     torch.manual_seed(config["seed"] % 2**63)  # for parts from outside; ours have generators of their own
@@ -122,6 +176,8 @@ def _train(
         take_weights(module.network, find(config["weights"]))
     freeze(module.network, config["freeze"])
     trainer = build_trainer(config, folder, module, signals=signals)
+    if held:
+        _kept(trainer).confirm = held.confirm
     batches = Batches(data, config)
     if main:  # only now: what is refused before leaves the folder as it was
         _begin(folder, config, overrides, anew=loaded is None)
@@ -147,6 +203,7 @@ def _train(
         "git": identity.git(),
         "device": str(trainer.strategy.root_device),
         "overrides": list(overrides),
+        "config": module.facts["config"],
     }
 
 
@@ -182,7 +239,7 @@ def _fit(
 
     Raises: FailedRun, when not one epoch was trained.
     """
-    saved = next(callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestAndLast))
+    saved = _kept(trainer)
     before = loaded["callbacks"][saved.state_key] if loaded else {}
     if loaded and trainer.is_global_zero:
         saved.settle(before["epoch"])
@@ -211,6 +268,10 @@ def _fit(
     if saved.score is None:
         log.info("Note: no epoch ended with a new %s, so the last epoch is the one that counts.", saved.monitor)
     return saved
+
+
+def _kept(trainer: pl.Trainer) -> BestAndLast:
+    return next(callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestAndLast))
 
 
 def _same_length(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:

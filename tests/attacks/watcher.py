@@ -238,7 +238,7 @@ def warm(words: list[list[str]]) -> None:
 def serve() -> None:
     """Answer requests until there are no more."""
     sys.path.insert(0, "")  # as in a notebook: whatever lies in the working folder can be imported
-    for module in ("snnlab.composition.sweep", "snnlab.notebook", "snnlab.training.run"):  # else each first run would
+    for module in ("snnlab.sweeps.begin", "snnlab.notebook", "snnlab.training.run"):  # else each first run would
         importlib.import_module(module)
     watch = Watch()
     known: dict[str, set[str]] = {}

@@ -76,7 +76,7 @@ def test_a_list_that_gives_no_jobs_is_refused(line, text, composer):
 )
 def test_all_jobs_are_checked_before_the_first_one_starts(words, text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("snnlab.composition.sweep.run_sweep", lambda *_: pytest.fail("the sweep started"))
+    monkeypatch.setattr("snnlab.sweeps.launchers.basic.perform", lambda _: pytest.fail("a job started"))
     with pytest.raises(WrongOption) as error:
         main(["-m", *words])
     assert text in str(error.value)

@@ -56,7 +56,7 @@ def test_a_run_leaves_exactly_the_files_of_the_readmes_table(finished: Path) -> 
 
 def test_result_json_is_complete(finished: Path, result: Callable[[Path], dict[str, Any]]) -> None:
     found = result(finished)
-    assert tuple(found) == (*KEYS, "device", "overrides")
+    assert tuple(found) == (*KEYS, "device", "overrides", "config")
     assert (found["status"], found["epochs"], found["seed"]) == ("completed", 2, 0)
     assert list(found["metrics"]) == [f"{stage}/{name}" for stage in ("val", "test") for name in NUMBERS]
     assert all(isinstance(value, float) for value in found["metrics"].values())

@@ -53,6 +53,7 @@ def wandb(
     entity: str | None = None,
     name: str | None = None,
     group: str | None = None,
+    job_type: str | None = None,
     tags: list[str] = [],
     notes: str | None = None,
     mode: Literal["auto", "online", "offline", "disabled"] = "auto",
@@ -67,8 +68,9 @@ def wandb(
         project: the project it belongs to.
         entity: the user or team; by default that of the key.
         name: what it is called there; by default the last two folders of the run's path.
-        group: what puts runs together, such as the jobs of a sweep.
-        tags: words to find it by.
+        group: what puts runs together; a sweep's jobs have the sweep's folder here unless told otherwise.
+        job_type: what it is within its group; a sweep's jobs have what they change here, but for the seed.
+        tags: words to find it by; a sweep's jobs have what they change here.
         notes: a longer text.
         mode: offline keeps it in the folder for `wandb sync`, and of a run that went on the newest folder there holds
             all rows; auto is online where there is a key. Online becomes offline, and says so, where the server cannot
@@ -76,4 +78,5 @@ def wandb(
     """
     from snnlab.training.loggers.wandb_run import WandbRun
 
-    return WandbRun(folder, project=project, entity=entity, name=name, group=group, tags=tags, notes=notes, mode=mode)
+    options = {"project": project, "entity": entity, "name": name, "group": group, "job_type": job_type}
+    return WandbRun(folder, mode=mode, tags=tags, notes=notes, **options)

@@ -1,0 +1,1 @@
+"""Many runs: which there are, who trains them, what came out."""

@@ -1,0 +1,82 @@
+"""From the command line of `snnlab train -m` to a sweep that is ready to run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from snnlab.composition import Composer
+from snnlab.composition.compose import Chosen
+from snnlab.composition.overrides import parsed
+from snnlab.errors import WrongOption
+from snnlab.registry import build
+from snnlab.sweeps.axes_files import axes_of
+from snnlab.sweeps.launchers import Launcher
+from snnlab.sweeps.options import groups_of, taken_apart, with_file
+from snnlab.sweeps.sweep import Sweep
+from snnlab.sweeps.sweepers import Sweeper
+
+BASIC = "basic"
+"""What Hydra calls its own launcher and sweeper, in whose place ours are put."""
+
+
+def begin(composer: Composer, words: Sequence[str], folder: str | None) -> Sweep:
+    """The sweep that a command line means.
+
+    Args:
+        composer: composes and checks configurations.
+        words: as the user wrote them, without flags.
+        folder: where it writes; by default sweeps/<experiment>/<hash of the options>.
+    Raises: WrongOption.
+    """
+    said = taken_apart(words)
+    if said.file:
+        axes = axes_of(said.file)
+        said.options["zip"] = [*groups_of(axes.pop("zip", [])), *said.zipped]
+        said.runs = with_file(said, axes)
+    overrides = composer.translated(said.runs)
+    experiments = [change for change in parsed(overrides) if change.key_or_group == "experiment"]
+    one = [str(change.input_line) for change in experiments if not change.is_sweep_override()]
+    chosen = composer.hydra_node([*said.hydra, *one], ("launcher", "sweeper"))
+    return Sweep(
+        composer,
+        overrides,
+        said,
+        sweeper=_sweeper(chosen),
+        launcher=_launcher(chosen),
+        folder=Path(folder) if folder else _folder(chosen, overrides),
+        digest=_digest([*overrides, *said.hydra]),
+    )
+
+
+def _sweeper(chosen: Chosen) -> Sweeper:
+    node = chosen.nodes["sweeper"]
+    if "name" not in node and chosen.names["sweeper"] != BASIC:
+        raise WrongOption(f"hydra/sweeper={chosen.names['sweeper']}: it is none of snnlab's. It takes basic or optuna.")
+    if node.get("params"):
+        raise WrongOption("hydra.sweeper.params: a sweep's axes are kept in conf/sweep/NAME.yaml: sweep=NAME.")
+    sweeper: Sweeper = build("sweeper", node if "name" in node else "grid")
+    return sweeper
+
+
+def _launcher(chosen: Chosen) -> Launcher:
+    node = chosen.nodes["launcher"]
+    if "name" not in node:
+        given = {key: value for key, value in node.items() if not key.startswith("_")}
+        node = {"name": BASIC, **given} if chosen.names["launcher"] == BASIC else {"name": "hydras", "node": node}
+    launcher: Launcher = build("launcher", node)
+    return launcher
+
+
+def _folder(chosen: Chosen, overrides: Sequence[str]) -> Path:
+    """Where a sweep lies by default: the same for other values of the same axes, so that only the missing ones run."""
+    changes = parsed(overrides)
+    axes = [f"{change.get_key_element()}=*" for change in changes if change.is_sweep_override()]
+    fixed = [str(change.input_line) for change in changes if not change.is_sweep_override()]
+    kind = [chosen.names["sweeper"]] if chosen.names["sweeper"] != BASIC else []
+    return Path("sweeps") / (chosen.names.get("experiment") or "run") / _digest([*fixed, *axes, *kind])
+
+
+def _digest(words: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(map(str, words))).encode()).hexdigest()[:8]

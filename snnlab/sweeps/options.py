@@ -1,0 +1,120 @@
+"""The words of a sweep's command line, by what they are about: runs, launcher, sweeper, the sweep itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from snnlab.composition.overrides import parsed
+from snnlab.errors import WrongOption
+from snnlab.options import nearest, options
+from snnlab.registry import check_value
+
+
+def sweep(
+    *,
+    zip: list[Any] = [],
+    redo: Literal["none", "stale"] = "none",
+    on_failure: Literal["continue", "stop"] = "continue",
+) -> None:
+    """The options of a sweep itself.
+
+    Args:
+        zip: options whose values go side by side, [neuron.tau, optimizer.lr], or several such groups.
+        redo: what is run again beside what did not end: stale, runs of other versions of snnlab or its libraries.
+        on_failure: whether jobs are started after one has failed.
+    """
+
+
+@dataclass
+class Words:
+    """A command line taken apart.
+
+    Args:
+        runs: about the runs, as the user wrote them.
+        hydra: about launcher and sweeper, as Hydra takes them.
+        file: the name of a file of conf/sweep/; None without one.
+        options: of the sweep itself, checked.
+    """
+
+    runs: list[str] = field(default_factory=list)
+    hydra: list[str] = field(default_factory=list)
+    file: str | None = None
+    options: dict[str, Any] = field(default_factory=lambda: {key: o.default for key, o in options(sweep).items()})
+
+    @property
+    def zipped(self) -> list[list[str]]:
+        """The groups of options that go side by side."""
+        return groups_of(self.options["zip"])
+
+
+def taken_apart(words: Sequence[str]) -> Words:
+    """The words of a command line, by what they are about.
+
+    launcher.devices=0,1        becomes ++hydra.launcher.devices=[0,1]: a launcher's options are no axes
+    sweep=tau_grid              names a file of conf/sweep/
+    sweep.on_failure=stop       is about the sweep itself
+
+    Raises: WrongOption, for an option of the sweep that there is not.
+    """
+    found = Words()
+    for word in words:
+        key, _, value = word.partition("=")
+        key = key.lstrip("+")
+        family = key.removeprefix("hydra.").partition(".")[0]
+        if key == "sweep":
+            found.file = value
+        elif key.startswith("sweep."):
+            name = key.removeprefix("sweep.")
+            found.options[name] = _checked(name, f"{name}={_as_list(value)}")
+        elif key in ("hydra/launcher", "hydra/sweeper"):
+            found.hydra.append(word)
+        elif key in ("launcher", "sweeper"):
+            raise WrongOption(f"{word}: it is hydra/{word}.")
+        elif family in ("launcher", "sweeper"):
+            found.hydra.append(f"++hydra.{key.removeprefix('hydra.')}={_as_list(value)}")
+        else:
+            found.runs.append(word)
+    return found
+
+
+def groups_of(said: Any) -> list[list[str]]:
+    """Groups of names, of which one may be given by itself.
+
+    Raises: WrongOption, when it is something else.
+    """
+    several = said if said and all(isinstance(group, list) for group in said) else [said] if said else []
+    if any(len(group) < 2 or not all(isinstance(name, str) for name in group) for group in several):
+        raise WrongOption(f"sweep.zip: {said}. It takes two or more options, as [neuron.tau, optimizer.lr].")
+    return several
+
+
+def _checked(name: str, word: str) -> Any:
+    known = options(sweep)
+    if name not in known:
+        raise WrongOption(f"sweep.{name}: there is no such option.{nearest(name, known)}")
+    value = parsed([word])[0].value()
+    check_value(known[name], value, f"sweep.{name}")
+    return value
+
+
+def _as_list(value: str) -> str:
+    """`0,1` as a list; what has brackets or quotes of its own stays."""
+    return f"[{value}]" if "," in value and value[:1] not in "[{'\"" and "(" not in value else value
+
+
+def with_file(words: Words, said: Mapping[str, Any]) -> list[str]:
+    """The words about the runs, those of a file of axes before those of the command line, which win."""
+    from snnlab.composition.values import in_words
+
+    spoken = {word.partition("=")[0].lstrip("+") for word in words.runs}
+    filed = []
+    for key, value in said.items():
+        if key in spoken:
+            continue
+        if isinstance(value, list):
+            filed.append(f"{key}=" + ",".join(in_words({key: item})[0].partition("=")[2] for item in value))
+        else:  # as one would type it: range(5), or one value
+            filed.append(f"{key}={value}" if isinstance(value, str) else in_words({key: value})[0])
+    return [*filed, *words.runs]

@@ -1,0 +1,141 @@
+"""A sweep: what is there is skipped, what is missing is trained, wherever; nothing is trained twice."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from snnlab.composition import Composer
+from snnlab.errors import Interrupted
+from snnlab.sweeps import plan
+from snnlab.sweeps.done import done
+from snnlab.sweeps.jobs import Ended, Job
+from snnlab.sweeps.launchers import Launcher
+from snnlab.sweeps.options import Words
+from snnlab.sweeps.progress import Progress
+from snnlab.sweeps.sweepers import Sweeper
+from snnlab.training.attempts import status_of
+
+ASK_AGAIN_AFTER = 1.0
+"""Seconds between two looks at jobs that another driver trains."""
+
+
+class Sweep:
+    """What `snnlab train -m` asks for.
+
+    Args:
+        composer: composes and checks configurations.
+        overrides: about the runs, in Hydra's words, with sweeps.
+        words: the command line, taken apart.
+        sweeper: which jobs there are.
+        launcher: where they are trained.
+        folder: the sweep's folder.
+        digest: what the command is known by: its plan's name.
+    Raises: WrongOption.
+    """
+
+    def __init__(
+        self,
+        composer: Composer,
+        overrides: Sequence[str],
+        words: Words,
+        *,
+        sweeper: Sweeper,
+        launcher: Launcher,
+        folder: Path,
+        digest: str,
+    ) -> None:
+        self.folder, self.sweeper, self.launcher, self.options = folder, sweeper, launcher, words.options
+        planner = plan.Planner(
+            composer, overrides, folder, zipped=words.zipped, redo_stale=words.options["redo"] == "stale"
+        )
+        sweeper.open(composer, planner, overrides, folder)
+        self._plan = folder / plan.FOLDER / f"{digest}.jsonl"
+        self._failed: list[str] = []
+        self._stale: set[str] = set()
+        self._aside: list[Job] = []  # that another driver trains
+
+    def preview(self) -> str:
+        """How many jobs there are, the first one's configuration, and what would be handed to a cluster."""
+        import yaml
+
+        first = next(self.sweeper.jobs())
+        said = [f"{len(self.sweeper)} jobs in {self.folder}. The first:", "", f"# {first.folder}"]
+        said.append(yaml.safe_dump(dict(first.config), sort_keys=False).rstrip())
+        script = self.launcher.preview(len(self.sweeper), self.folder)
+        return "\n".join([*said, *(["", "The script:", "", script.rstrip()] if script else [])])
+
+    def run(self) -> int:
+        """Train what is missing.
+
+        Returns: the exit code: 0 if every job ended well, 1 if one failed.
+        Raises: WrongOption, before anything is trained; Interrupted.
+        """
+        jobs = self.sweeper.jobs()
+        if self.sweeper.beforehand:
+            plan.write(jobs, self._plan)
+            jobs = plan.read(self._plan)
+        try:
+            with Progress(len(self.sweeper)) as progress:
+                self._round(jobs, progress)
+                while self._aside and not self._stopped:
+                    progress.wait(len(self._aside))
+                    time.sleep(ASK_AGAIN_AFTER)
+                    again, self._aside = self._aside, []
+                    self._round(iter(again), progress)
+        except Interrupted as interrupted:
+            raise Interrupted(
+                interrupted.number, f"the sweep in {self.folder} was stopped. To go on: the same command."
+            ) from interrupted
+        self._conclude(progress)
+        return 1 if self._failed else 0
+
+    @property
+    def _stopped(self) -> bool:
+        return self.options["on_failure"] == "stop" and bool(self._failed)
+
+    def _round(self, jobs: Iterator[Job], progress: Progress) -> None:
+        """Train jobs that are not done; those that another driver trains are put aside."""
+        endings = self.launcher.launch(self._missing(jobs, progress), self.folder)
+        with closing(endings):
+            for ended in endings:
+                progress.end(ended)
+                if ended.status == "busy":
+                    self._aside.append(ended.job)
+                    continue
+                if ended.status in ("failed", "killed"):
+                    self._failed.append(f"{ended.job.name}: {ended.error} The log: {ended.log}")
+                self.sweeper.tell(ended)
+
+    def _missing(self, jobs: Iterator[Job], progress: Progress) -> Iterator[Job]:
+        """Jobs that are not done. Drawn on by the launcher, when it has room."""
+        for job in jobs:
+            if self._stopped:
+                return
+            if status_of(Path(job.folder)) == "running":
+                self._aside.append(job)
+                continue
+            result = done(job)
+            if result is None or (result.stale and job.redo_stale):
+                progress.begin(job.folder, job.name)
+                yield job
+                continue
+            self._stale |= {*result.stale}
+            progress.skip(stale=bool(result.stale))
+            self.sweeper.tell(Ended(job, "completed", metrics=result.metrics, seconds=result.seconds))
+
+    def _conclude(self, progress: Progress) -> None:
+        counts = progress.counts
+        parts = [f"{counts['completed']} completed", f"{counts['before']} done before", f"{counts['stale']} stale"]
+        parts += [f"{counts[status]} {status}" for status in ("failed", "killed", "pruned", "interrupted")]
+        print(f"\nsweep in {self.folder}: " + ", ".join(part for part in parts if not part.startswith("0 ")))
+        if self._stale:
+            print(f"stale: done with {', '.join(sorted(self._stale))}. To run them again: sweep.redo=stale")
+        if said := self.sweeper.conclusion():
+            print(said)
+        print(f"table: snnlab results {self.folder}", flush=True)
+        for line in self._failed:
+            print(f"failed: {line}", file=sys.stderr)
