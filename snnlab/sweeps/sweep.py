@@ -19,6 +19,8 @@ from snnlab.sweeps.progress import Progress
 from snnlab.sweeps.sweepers import Sweeper
 from snnlab.training.attempts import status_of
 
+WIDTH, MOST_GROUPS = 100, 40
+"""Of the table at the end: characters of a line, and lines."""
 ASK_AGAIN_AFTER = 1.0
 """Seconds between two looks at jobs that another driver trains."""
 
@@ -136,6 +138,18 @@ class Sweep:
             print(f"stale: done with {', '.join(sorted(self._stale))}. To run them again: sweep.redo=stale")
         if said := self.sweeper.conclusion():
             print(said)
-        print(f"table: snnlab results {self.folder}", flush=True)
+        if table := _table(self.folder):
+            print(f"\n{table}")
+        print(f"\nevery job: snnlab results {self.folder} --runs", flush=True)
         for line in self._failed:
             print(f"failed: {line}", file=sys.stderr)
+
+
+def _table(sweep: Path) -> str:
+    """The table of `snnlab results`; empty where there are more groups than one looks at."""
+    from snnlab.sweeps.results.page import groups_page
+    from snnlab.sweeps.results.runs import Reader
+    from snnlab.sweeps.results.selection import selected
+
+    selection = selected(Reader().read([sweep]))
+    return groups_page(selection, WIDTH) if len(selection.groups) <= MOST_GROUPS else ""

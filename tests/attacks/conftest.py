@@ -94,6 +94,14 @@ COMMANDS: dict[str, tuple[str, Callable[[Path, Path], list[Any]]]] = {
 }
 """What takes a run, and how it is asked."""
 
+READERS: dict[str, tuple[str, Callable[[Path, Path], list[Any]]]] = {
+    "results": ("command", lambda run, new: [["results", str(run)]]),
+    "runs": ("command", lambda run, new: [["results", str(run), "--runs", "--json"]]),
+    "curve": ("command", lambda run, new: [["results", str(run), "--curve", "val/loss"]]),
+    "diff": ("command", lambda run, new: [["diff", str(run), str(run)]]),
+}
+"""What looks at runs alone: a damaged one is listed, not refused."""
+
 
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
@@ -104,7 +112,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         made = watched.open("command", ["train", *TINY, f"output_dir={run}"], mine=(run,), learn="again")
         assert made.code == 0, made.err
         warm = {"warm": [["train", "--cfg", "job", *TINY], ["evaluate", str(run)]]}
-        for name in COMMANDS:
+        for name in (*COMMANDS, *READERS):
             _learn(watched, name, **warm)
             warm = {}
             if name in ("resume", "resolved", "again"):
@@ -121,7 +129,7 @@ def _learn(watched: Watched, name: str, *missing: str, **more: Any) -> None:
     shutil.copytree(watched.home / "twin", copy)
     for file in missing:
         (copy / file).unlink()
-    opener, asked = COMMANDS[name]
+    opener, asked = (COMMANDS | READERS)[name]
     opened = watched.open(opener, *asked(copy, new), mine=(copy, new), learn=name, **more)
     assert opened.code == 0, opened.err
     for folder in (copy, new):
@@ -157,8 +165,8 @@ def attacked(watched: Watched, tmp_path: Path) -> Callable[..., dict[str, Opened
             run, new = tmp_path / name / "run", tmp_path / name / "new"
             run.parent.mkdir()
             subprocess.run(["cp", "-a", str(forged), str(run)], check=True)  # pipes as well
-            opener, asked = COMMANDS[name]
-            mine = (run, new) if opener == "command" and name != "evaluate" else ()
+            opener, asked = (COMMANDS | READERS)[name]
+            mine = (run, new) if opener == "command" and name not in ("evaluate", *READERS) else ()
             opened[name] = watched.open(opener, *asked(run, new), mine=mine, like=name)
             harmless(f"{forge.__name__} opened by {name}", opened[name])
             assert list(outside.iterdir()) == []
