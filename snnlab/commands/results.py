@@ -36,8 +36,8 @@ from snnlab.options import nearest
 
 if TYPE_CHECKING:
     from snnlab.sweeps.results.curves import Curve
-    from snnlab.sweeps.results.selection import Selection
     from snnlab.sweeps.results.runs import Reader, Run
+    from snnlab.sweeps.results.selection import Selection
 
 WIDTH = 100
 """Characters of a line where nobody says how wide the terminal is."""

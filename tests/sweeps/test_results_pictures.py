@@ -12,9 +12,9 @@ from snnlab.errors import BadData
 from snnlab.sweeps.results import axes, groups
 from snnlab.sweeps.results.curve_plot import curves_figure
 from snnlab.sweeps.results.curves import Curve
-from snnlab.sweeps.results.selection import Selection
 from snnlab.sweeps.results.plot import groups_figure
 from snnlab.sweeps.results.runs import Run
+from snnlab.sweeps.results.selection import Selection
 
 
 def selection(*points: tuple[dict[str, Any], float]) -> Selection:
