@@ -47,6 +47,7 @@ class Interrupted(SystemExit):
     def __init__(self, number: int, message: str = "") -> None:
         super().__init__(128 + number)
         self.number, self.message = number, message or f"ended by {signal.Signals(number).name}."
+        self.answered = False  # whether Slurm was asked to start the job again
 
     def __str__(self) -> str:
         return self.message

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+import torch
+from torch import Tensor, distributed
 
 from snnlab.options import Fraction, NonNegativeFloat
 from snnlab.parts import Declared
@@ -42,7 +43,6 @@ class RateLower(Regularizer):
     Shape: spikes (T, B, *units) -> ().
     Args:
         bound: rate below which a unit is penalized, in spikes per step.
-    Not: the same over several processes: each takes the rates of its own samples.
     """
 
     bound: Fraction = 0.01
@@ -61,7 +61,6 @@ class RateUpper(Regularizer):
     Shape: spikes (T, B, *units) -> ().
     Args:
         bound: rate above which a unit is penalized, in spikes per step.
-    Not: the same over several processes: each takes the rates of its own samples.
     """
 
     bound: Fraction = 0.5
@@ -78,8 +77,7 @@ class RateL2(Regularizer):
     R = weight / units sum_units rate^2,   rate: mean over samples and their valid steps
 
     Shape: spikes (T, B, *units) -> ().
-    Not: SpyTorch's penalty on squared counts, which is (T B)^2 of it; nor the same over several processes: each takes
-        the rates of its own samples.
+    Not: SpyTorch's penalty on squared counts, which is (T B)^2 of it.
     """
 
     def __call__(self, spikes: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -90,9 +88,27 @@ class RateL2(Regularizer):
 def mean_rates(part: Regularizer, spikes: Tensor, mask: Tensor | None) -> Tensor:
     """The mean of each unit over samples and their valid steps, (units,), however many axes the units have.
 
+    Of several processes that train together all must ask at once: it is the mean over the samples of all.
+
     Raises: WrongOption, for shapes that do not fit.
     """
     spikes = spikes.flatten(2) if spikes.dim() > 3 else spikes
     check_outputs(part, spikes, mask)
     steps, samples = spikes.shape[:2]
-    return at_valid_steps(precise(spikes), mask).sum((0, 1)) / (steps * samples if mask is None else mask.sum())
+    fired = at_valid_steps(precise(spikes), mask).sum((0, 1))  # (units,)
+    valid = fired.new_full((), steps * samples) if mask is None else mask.sum().to(fired)
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+        fired, valid = _of_all_processes(fired, valid, samples)
+    return fired / valid
+
+
+def _of_all_processes(fired: Tensor, valid: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+    """Spikes and valid steps over the samples of all processes.
+
+    The gradient of the own samples alone passes, samples of all / own times as large: a run weighs what each process
+    finds by its part of the samples.
+    """
+    whole = torch.cat([fired.detach(), valid[None], valid.new_full((1,), samples)])  # (units + 2,)
+    distributed.all_reduce(whole)
+    own = (fired - fired.detach()) * (whole[-1] / samples)
+    return whole[:-2] + own, whole[-2]

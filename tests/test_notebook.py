@@ -331,7 +331,7 @@ def test_several_devices_are_a_process_of_their_own(here: Path, monkeypatch: pyt
     for trainer in ({"devices": 2}, {"strategy": "ddp"}, {"devices": 1, "num_nodes": 2}):
         job.run_job({"trainer": trainer}, [])
     assert len(apart) == 3
-    monkeypatch.setattr(job, "_here", lambda config, words, longer: config["trainer"])
+    monkeypatch.setattr(job, "_here", lambda config, *others: config["trainer"])
     assert job.run_job({"trainer": {}}, []) == {"devices": 1}
 
 

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if name not in _subcommands():
             raise WrongOption(f"{name}: there is no such command.{nearest(name, _subcommands())}")
-        with _ended_by_signals():
+        with _ended_by_signals(), _requeued(name):
             code: int = importlib.import_module(f"snnlab.commands.{name}").main(rest)
         return code
     except SnnlabError as error:
@@ -80,6 +80,17 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number in heard:
             signal.signal(number, before[number])
+
+
+def _requeued(name: str) -> AbstractContextManager[None]:
+    """What Slurm stops goes back into its queue, also before it is known what it trains."""
+    if name != "train" or "SLURM_JOB_ID" not in os.environ:
+        return nullcontext()
+
+    from snnlab.training.processes import is_main_process
+    from snnlab.training.requeue import requeued
+
+    return requeued(None, main=is_main_process())
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -18,14 +18,13 @@ output_dir=FOLDER; a sweep lies in sweeps/, or in sweep_dir=FOLDER. --cfg job pr
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from snnlab.errors import BadData, WrongOption
 from snnlab.training.folder import new_folder, words_of
+from snnlab.training.processes import devices_as_launched, end_with_parent, place
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,7 +33,31 @@ def main(argv: Sequence[str]) -> int:
         print(__doc__)
         return 0
     if list(argv[:1]) == ["--resolved"]:
+        end_with_parent()
         return _train_resolved(Path(argv[1]) if len(argv) > 1 else Path(), redo_stale="--redo-stale" in argv[2:])
+    if place().launcher:
+        return _launched(argv)
+    return _main(argv)
+
+
+def _launched(argv: Sequence[str]) -> int:
+    """Under torchrun and srun the first process reads the command line; the others are told what it trains."""
+    end_with_parent()
+    if place().rank:
+        from snnlab.training.run import follow
+
+        follow()
+        return 0
+
+    from snnlab.training.ranks import leading
+
+    if {"-m", "--multirun"} & set(argv):
+        raise WrongOption(f"train -m: a sweep under {place().launcher}. Start it without: its jobs start their own.")
+    with leading():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str]) -> int:
     flags = [word for word in argv if word.startswith("-")]
     words = [word for word in argv if not word.startswith("-")]
     sweep = bool({"-m", "--multirun"} & set(flags))
@@ -73,6 +96,7 @@ def main(argv: Sequence[str]) -> int:
     if "--cfg" in flags:
         print(_as_yaml(config), end="")
         return 0
+    config["trainer"] = devices_as_launched(config["trainer"], _about_trainer(words), place())
     config["output_dir"] = config["output_dir"] or new_folder(config)
     _run(config, words)
     return 0
@@ -81,8 +105,7 @@ def main(argv: Sequence[str]) -> int:
 def _run(config: dict[str, Any], overrides: Sequence[str], *, longer: bool = False, redo_stale: bool = False) -> None:
     from snnlab.training.run import train
 
-    with _started_again_from(Path(config["output_dir"])):
-        train(config, overrides, longer=longer, redo_stale=redo_stale)
+    train(config, overrides, longer=longer, redo_stale=redo_stale)
 
 
 def _resume(run: str, words: Sequence[str], flags: Sequence[str]) -> int:
@@ -98,6 +121,7 @@ def _resume(run: str, words: Sequence[str], flags: Sequence[str]) -> int:
 
     folder = folder_to_go_on_in(run)
     config = continued(folder, values(words))
+    config["trainer"] = devices_as_launched(config["trainer"], _about_trainer(words), place())
     _run(config, [*words_of(folder), *words], longer=True)
     return 0
 
@@ -121,7 +145,7 @@ def _sweep(composer: Any, words: Sequence[str], sweep_dir: str | None, flags: Se
 
     sweep = begin(composer, words, sweep_dir)
     if "--cfg" in flags:
-        print("---\n".join(_as_yaml(dict(job.config)) for job in sweep.sweeper.jobs()), end="")
+        print("---\n".join(_as_yaml(dict(job.config)) for job in sweep.sweeper.examples()), end="")
         return 0
     if "--dry-run" in flags:
         print(sweep.preview())
@@ -146,15 +170,10 @@ def _train_resolved(path: Path, *, redo_stale: bool) -> int:
     return 0
 
 
-@contextmanager
-def _started_again_from(folder: Path) -> Iterator[None]:
-    """While it lasts, processes that Lightning starts by repeating the command line start from the saved config."""
-    before = sys.argv
-    sys.argv = [before[0], "train", "--resolved", str(folder / "config.yaml")]
-    try:
-        yield
-    finally:
-        sys.argv = before
+def _about_trainer(words: Sequence[str]) -> dict[str, Any]:
+    from snnlab.composition.overrides import values
+
+    return values([word for word in words if word.startswith("trainer.")])
 
 
 def _as_yaml(config: dict[str, Any]) -> str:

@@ -9,23 +9,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
-from snnlab.errors import FailedRun, Interrupted
-
-RANK_VARIABLES = (
-    "LOCAL_RANK",
-    "NODE_RANK",
-    "RANK",
-    "GROUP_RANK",
-    "WORLD_SIZE",
-    "LOCAL_WORLD_SIZE",
-    "MASTER_ADDR",
-    "MASTER_PORT",
-)
+from snnlab.errors import FailedRun, Interrupted, Pruned, WrongOption
+from snnlab.training.processes import place, without_ranks
+from snnlab.training.signals import HEARD
 
 
 @contextmanager
@@ -57,6 +48,8 @@ def run_job(
     trainer = config["trainer"]
     if "devices" not in trainer and "strategy" not in trainer:
         config = config | {"trainer": trainer | {"devices": 1}}
+    if place().launcher:  # srun or torchrun started several processes, and this is one of them
+        return _among(config, words, longer, redo_stale)
     run = _apart if _is_several(config["trainer"]) else _here
     return run(config, words, longer, redo_stale)
 
@@ -67,8 +60,19 @@ def _here(config: Mapping[str, Any], words: Sequence[str], longer: bool, redo_st
     return train(config, words, longer=longer, redo_stale=redo_stale)
 
 
+def _among(config: Mapping[str, Any], words: Sequence[str], longer: bool, redo_stale: bool) -> dict[str, Any]:
+    """One of the processes of a run: the first does the job, the others what the first one trains."""
+    from snnlab.training.ranks import leading
+    from snnlab.training.run import follow
+
+    if place().rank:
+        return follow()
+    with leading():
+        return _here(config, words, longer, redo_stale)
+
+
 def _apart(config: Mapping[str, Any], words: Sequence[str], longer: bool, redo_stale: bool) -> dict[str, Any]:
-    """A job of several processes is a run of its own: Lightning starts its ranks by repeating the command line."""
+    """A job of several processes is a run of its own, that nothing of this process reaches, and the other way round."""
     from snnlab.training.attempts import refuse_if_live
     from snnlab.training.folder import CONFIG, write_beginning
     from snnlab.training.resume import checkpoint_to_go_on_from, identity_in
@@ -81,29 +85,63 @@ def _apart(config: Mapping[str, Any], words: Sequence[str], longer: bool, redo_s
         return done
     checkpoint_to_go_on_from(folder, config, longer=longer)  # before anything of another run is overwritten
     write_beginning(folder, config, words)
-    environment = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
     command = [sys.executable, "-m", "snnlab", "train", "--resolved", str(folder / CONFIG)]
-    code = _obedient(command + (["--redo-stale"] if redo_stale else []), environment)
-    if code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
-        raise Interrupted(code - 128)
+    with (folder / "log.txt").open("ab") as log:
+        before = log.tell()
+        code = _obedient(command + (["--redo-stale"] if redo_stale else []), log)
     if code:
-        raise FailedRun(f"it ended with exit code {code}; see {folder / 'log.txt'}.")
+        attempt = refuse_if_live(folder)  # another process was faster
+        if attempt is not None and attempt.status == "pruned":
+            raise Pruned(attempt.error)
+        raise _ended(code, folder / "log.txt", before)
     return stored_result(folder)
 
 
-def _obedient(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """The exit code of a command. A signal to this process is passed on, once, and the command may save what it has.
+def _obedient(command: Sequence[str], errors: IO[bytes]) -> int:
+    """The exit code of a command, whose output this process says. A signal to this process is passed on.
 
-    It runs in a session of its own: Ctrl-C on a terminal would reach it a second time, and end it at once.
+    The command may save what it has. It runs in a session of its own: Ctrl-C on a terminal would reach it a second
+    time, and end it at once. It ends with this process, however that ends.
     """
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
-    while True:
+    with subprocess.Popen(
+        command,
+        env=without_ranks(os.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
         try:
-            return process.wait()
-        except Interrupted as interrupted:
-            process.send_signal(interrupted.number)
-        except KeyboardInterrupt:  # in a notebook
-            process.send_signal(signal.SIGINT)
+            while True:
+                try:
+                    for line in process.stdout or ():
+                        print(line, end="", flush=True)
+                    return process.wait()
+                except Interrupted as interrupted:
+                    process.send_signal(interrupted.number)
+                except KeyboardInterrupt:  # in a notebook
+                    process.send_signal(signal.SIGINT)
+        except BaseException:
+            process.terminate()  # and `with` waits for it
+            raise
+
+
+def _ended(code: int, log: Path, before: int) -> BaseException:
+    """What is to be raised for a command that ended with an exit code, from what it added to the log."""
+    number = -code if code < 0 else code - 128
+    if number in HEARD:
+        return Interrupted(number)
+    with log.open("rb") as stream:
+        stream.seek(before)
+        lines = stream.read().decode("utf-8", "replace").splitlines()
+    said = [line.removeprefix("snnlab: ") for line in lines if line.startswith("snnlab: ")]
+    if said:  # its own sentence
+        return WrongOption(said[-1]) if code == WrongOption.exit_code else FailedRun(said[-1])
+    how = f"it was ended by signal {-code}" if code < 0 else f"it ended with exit code {code}"
+    end = [line.strip() for line in lines if line.strip()][-3:]
+    return FailedRun(f"{how}. {log} ends: {' / '.join(end)}")
 
 
 def _is_several(trainer: Mapping[str, Any]) -> bool:

@@ -78,4 +78,5 @@ def perform(job: Job) -> Ended:
         return Ended(job, "failed", str(error))
     except Exception as error:  # in a part, perhaps of a plugin: the log has the place
         return Ended(job, "failed", f"{type(error).__name__}: {error}")
-    return Ended(job, "completed", metrics=result["metrics"], seconds=result["seconds"])
+    # Of several processes that srun started, all but the first are told nothing where there was nothing to train.
+    return Ended(job, "completed", metrics=result.get("metrics", {}), seconds=result.get("seconds", 0.0))

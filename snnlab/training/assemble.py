@@ -22,9 +22,12 @@ from snnlab.training.best_and_last import BestAndLast
 from snnlab.training.checkpoint import WholeFiles
 from snnlab.training.config import SEVERAL, monitor_of, plan
 from snnlab.training.console import Bar, log
+from snnlab.training.environment import Environment
 from snnlab.training.loggers.epoch_lines import EpochLines
 from snnlab.training.module import Parts, Training
+from snnlab.training.ranks import FORKS
 from snnlab.training.signals import Signals
+from snnlab.training.slurm import with_own_checkpoints
 
 
 def load_data(config: Mapping[str, Any]) -> Data:
@@ -129,18 +132,22 @@ def build_trainer(
         ]
         loggers = [made for make in _several(config, "logger", known).values() if (made := make()) is not None]
         loggers.append(EpochLines(asked.get("max_epochs")))
+    plugins: list[Any] = [WholeFiles()]
+    if not FORKS.search(str(asked.get("strategy", "auto"))):  # those are started, and told where they are, by Lightning
+        plugins.append(Environment())
     arguments: dict[str, Any] = {"enable_model_summary": False, "num_sanity_val_steps": 0} | asked
     with refusals(ValueError, TypeError, ImportError):
-        return pl.Trainer(
+        trainer = pl.Trainer(
             **arguments,
             logger=loggers or False,
             callbacks=callbacks,
-            plugins=[WholeFiles()],
+            plugins=plugins,
             enable_checkpointing=signals is not None,
             enable_progress_bar=wants_bar(bar),
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
+    return with_own_checkpoints(trainer)
 
 
 @contextmanager

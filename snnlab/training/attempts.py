@@ -40,6 +40,7 @@ class Attempt:
         error: how it failed, in a sentence.
         owner: host, process and job of the one who tried.
         live: whether its process still trains.
+        ended: when, in seconds since 1970; 0 where that is not known.
     """
 
     number: int
@@ -47,6 +48,7 @@ class Attempt:
     error: str
     owner: dict[str, Any]
     live: bool
+    ended: float = 0.0
 
 
 class Lease:
@@ -89,8 +91,9 @@ def latest(folder: Path) -> Attempt | None:
     if not isinstance(said, dict) or not isinstance(said.get("owner"), dict):
         return Attempt(number, "failed", f"{path} is damaged", {}, live=False)
     status, owner = str(said.get("status")), said["owner"]
-    live = status == "running" and _lives(owner, age)
-    return Attempt(number, status, str(said.get("error") or ""), owner, live)
+    live, ended = status == "running" and _lives(owner, age), said.get("ended")
+    ended = float(ended) if isinstance(ended, int | float) else 0.0
+    return Attempt(number, status, str(said.get("error") or ""), owner, live, ended)
 
 
 def status_of(folder: Path) -> str:

@@ -94,6 +94,7 @@ class BestAndLast(pl.callbacks.Checkpoint):
         """Save if it is time to, or if a signal came."""
         self.began = True
         if not _between_batches(trainer, batch_idx + 1):
+            self.confirm()  # loggers write before anything is saved
             return
         number, due = self._agreed(trainer)
         if number or due:
@@ -115,6 +116,7 @@ class BestAndLast(pl.callbacks.Checkpoint):
         """Note which weights val was computed with."""
         if not trainer.sanity_checking:
             self.validated = trainer.global_step
+            self.confirm()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the epoch if it is the best so far."""
@@ -125,6 +127,7 @@ class BestAndLast(pl.callbacks.Checkpoint):
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if self.validated != trainer.global_step:  # Lightning keeps the numbers of an earlier validation
             metrics = {name: value for name, value in metrics.items() if not name.startswith("val/")}
+        self.confirm()
         if self._better(metrics):
             self.score, self.epoch, self.metrics = metrics[self.monitor], trainer.current_epoch, metrics
             if trainer.is_global_zero and self.best.exists():

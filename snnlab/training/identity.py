@@ -23,6 +23,7 @@ WITHOUT_EFFECT = (
     "experiment",
     "logger",
     "callback.gradient_norms",
+    "callback.pruning",
     "plots",
     "output_dir",
     "checkpoint_minutes",

@@ -94,8 +94,9 @@ class Training(pl.LightningModule):
                 every epoch, so that epochs are compared under the same noise.
         """
         epoch = self.current_epoch if stage == "train" else 0
-        world = self.trainer.world_size if self._trainer is not None else 1
-        draws = Draws(self.seed, stage, epoch, batch.number, rank=self.global_rank, world=world, size=batch.size)
+        whole = self._trainer is None or batch.targets.shape[0] == batch.size  # as for a picture, drawn by one process
+        rank, world = (0, 1) if whole else (self.global_rank, self.trainer.world_size)
+        draws = Draws(self.seed, stage, epoch, batch.number, rank=rank, world=world, size=batch.size)
         draws.seed_global(batch.inputs.device)  # parts from outside may use it, and a resumed run must not notice
         x = self.parts.encoder(batch.inputs, draws)
         carry = self.carries.get(stage, Carry())

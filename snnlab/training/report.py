@@ -15,20 +15,31 @@ def opening(
     module: Training,
     parts: Mapping[str, Any],
     loaded: Mapping[str, Any] | None = None,
+    processes: int = 1,
 ) -> str:
-    """What is trained, on what, where, and from where on if the run goes on from a loaded checkpoint."""
+    """What is trained, on what, where, by how many, and from where on if the run goes on from a loaded checkpoint."""
     layers = " - ".join(f"{_size(layer)} {type(layer.neuron).__name__}" for layer in module.network.layers)
     trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
     samples = ", ".join(f"{split.inputs.shape[0]} {part}" for part, split in parts.items())
     data = f"{config['dataset']['name']} ({samples})"
     title = f"{config['experiment'] or 'run'} in {folder}"
     lines = [title, f"{data} - {layers}; {trained:,} trained numbers; seed {config['seed']}"]
+    if processes > 1:
+        lines.append(_shares(config["batch_size"], config["optimizer"].get("lr"), processes))
     if loaded:
         lines.append(f"goes on after {loaded['epoch']} epochs, step {loaded['global_step']}")
         then, now = loaded["snnlab"].get("versions", {}), module.facts["versions"]
         if changed := [f"{name} {then.get(name)} then, {now[name]} now" for name in now if then.get(name) != now[name]]:
             lines.append(f"Note: it began with other versions ({'; '.join(changed)}): the last bits may differ.")
     return "\n".join(lines)
+
+
+def _shares(batch_size: int, rate: float | None, processes: int) -> str:
+    """What batch size and learning rate mean where several processes train."""
+    least, more = divmod(batch_size, processes)
+    each = f"{least} or {least + 1}" if more else f"{least}"
+    kept = "" if rate is None else f"; the learning rate {rate:g} is that of one process with {batch_size}"
+    return f"{processes} processes: of a batch of {batch_size} samples each takes {each}{kept}"
 
 
 def _size(layer: Any) -> str:

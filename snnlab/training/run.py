@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,6 +30,8 @@ from snnlab.training.best_and_last import BestAndLast
 from snnlab.training.console import log, speaking
 from snnlab.training.folder import RESULT, write_beginning
 from snnlab.training.module import Training
+from snnlab.training.processes import is_main_process
+from snnlab.training.ranks import Others, company, following, of_connection, together
 from snnlab.training.report import closing, opening
 from snnlab.training.requeue import requeued
 from snnlab.training.resume import checkpoint_to_go_on_from, identity_in, last_checkpoint
@@ -74,13 +75,14 @@ def train(
         _make(folder)
         held = stack.enter_context(attempts.lease(folder, before)) if main else None
         if held:
-            files.remove_unfinished(folder, folder / checkpoints.FOLDER)
+            files.remove_unfinished(folder, folder / checkpoints.FOLDER, folder / "plots")
         if anew and held:
             _clear(folder)
         stack.enter_context(speaking(folder, bar=wants_bar(config["trainer"].get("enable_progress_bar")), main=main))
         stack.enter_context(_logged(main))
         stack.enter_context(_disk_told(folder))  # so that the log has the sentence
-        result = _train(config, folder, run_id, overrides, loaded, held)
+        others = stack.enter_context(company(config["trainer"], folder))
+        result = _train(config, folder, run_id, overrides, loaded, held, others)
         if held:
             log.info("%s", closing(result, folder))
             held.confirm()
@@ -109,6 +111,26 @@ def _disk_told(folder: Path) -> Iterator[None]:
         if error.errno not in _OF_THE_DISK:
             raise
         raise FailedRun(f"{folder}: {error.strerror}. What was saved before is as it was.") from error
+
+
+def follow() -> dict[str, Any]:
+    """Train what the first process trains, where torchrun or srun started several.
+
+    Returns: what the run's result.json will hold; {} where the first process had nothing to train.
+    Raises: WrongOption, when this machine has other plugins or other data; SystemExit, when the first process ended
+        with an error before it trained; what `train` raises.
+    """
+    told = following()
+    if isinstance(told, int):
+        if told:
+            raise SystemExit(told)
+        return {}
+    config, run_id = told
+    if identity_in(Path(config["output_dir"]), config) != run_id:
+        raise WrongOption(
+            f"{config['output_dir']}: this machine has other data, or another source of a plugin, than the first one."
+        )
+    return train(config, longer=True)
 
 
 def _clear(folder: Path) -> None:
@@ -160,6 +182,7 @@ def _train(
     overrides: Sequence[str],
     loaded: Mapping[str, Any] | None,
     held: attempts.Lease | None,
+    others: Others,
 ) -> dict[str, Any]:
     main, signals = is_main_process(), Signals()
     torch.manual_seed(config["seed"] % 2**63)  # for parts from outside; ours have generators of their own
@@ -181,12 +204,13 @@ def _train(
     batches = Batches(data, config)
     if main:  # only now: what is refused before leaves the folder as it was
         _begin(folder, config, overrides, anew=loaded is None)
-    log.info("%s", opening(config, folder, module, data.parts, loaded))
+    log.info("%s", opening(config, folder, module, data.parts, loaded, trainer.world_size))
     with told(trainer.loggers if main else [], config, loaded["snnlab"]["rows"] if loaded else []) as end:
-        saved = _fit(trainer, module, batches, loaded, signals, folder)
-        module.load_state_dict(_chosen(saved)["state_dict"])
-        with refusals():
-            trainer.test(module, datamodule=batches, verbose=False)
+        with together(others, trainer, module.facts):
+            saved = _fit(trainer, module, batches, loaded, signals, folder)
+            module.load_state_dict(_chosen(saved)["state_dict"])
+            with refusals():
+                trainer.test(module, datamodule=batches, verbose=False)
         metrics = {name: value for name, value in saved.metrics.items() if name.startswith("val/")}
         metrics |= {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
         end.metrics, end.pictures = metrics, _draw(config, folder, module, batches) if main else []
@@ -254,6 +278,8 @@ def _fit(
             if trainer.strategy.launcher is not None:  # the other processes would wait for this one
                 trainer.strategy.launcher.kill(signal.SIGTERM)
             if loaded and not saved.began and isinstance(error, Exception) and not isinstance(error, SnnlabError):
+                if of_connection(error):
+                    raise
                 why = f"{type(error).__name__}: {error}"
                 raise BadData(f"checkpoint {last_checkpoint(folder)}: the run cannot go on from it ({why}).") from error
             raise
@@ -290,9 +316,3 @@ def _draw(config: Mapping[str, Any], folder: Path, module: Training, batches: Ba
         log.warning("the pictures could not be drawn (%s: %s).", type(error).__name__, error)
         log.debug("", exc_info=True)
         return []
-
-
-def is_main_process() -> bool:
-    """Whether this is the first process of the run, on the first node."""
-    ranks = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID")
-    return all(os.environ.get(name, "0") == "0" for name in ranks)

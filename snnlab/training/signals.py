@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C while a run trains: noted at once, obeyed where a checkpoint is exact."""
+"""Signals while a run trains: noted at once, obeyed where a checkpoint is exact."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 from snnlab.errors import Interrupted
 
-HEARD = (signal.SIGTERM, signal.SIGINT)
+HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+"""What asks a run to save and to end. Clusters send the last two some time before they end a job."""
 
 
 class Signals:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+from annotated_types import Ge
+
+from snnlab.errors import WrongOption
 from snnlab.options import FromRun, NonNegativeFloat, PositiveInt
 from snnlab.registry import register
 
@@ -39,3 +43,37 @@ def gradient_norms() -> Callback:
     from snnlab.training.callbacks.norms import GradientNorms
 
     return GradientNorms()
+
+
+@register("callback")
+def pruning(
+    *,
+    folder: FromRun[str],
+    study: str,
+    trial: Annotated[int, Ge(0)],
+    objective: str,
+    n_startup_trials: Annotated[int, Ge(0)] = 5,
+    n_warmup_steps: Annotated[int, Ge(0)] = 0,
+) -> Callback:
+    """Give the run up when it falls behind the other trials of its study. hydra/sweeper=optuna sets it.
+
+    After an epoch with a validation the best number so far is held against the median of what the trials that ran to
+    their end had reported at that epoch.
+
+    Args:
+        study: folder of the study's journal, as seen from the run's folder.
+        trial: number of the run's trial.
+        objective: the number of an epoch that the study looks at.
+        n_startup_trials: trials that must have run to their end before one is given up.
+        n_warmup_steps: first epochs, after which none is given up.
+    Raises: WrongOption, when Optuna is not installed.
+    Source: Optuna's MedianPruner.
+    """
+    try:
+        from optuna.pruners import MedianPruner
+    except ImportError as error:
+        raise WrongOption("callback=pruning: it needs Optuna: pip install 'snnlab-lightning[optuna]'.") from error
+
+    from snnlab.training.callbacks.pruning import Pruning
+
+    return Pruning(Path(folder, study).resolve(), trial, objective, MedianPruner(n_startup_trials, n_warmup_steps))
