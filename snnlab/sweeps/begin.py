@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from snnlab.composition import Composer
 from snnlab.composition.compose import Chosen
@@ -39,12 +40,18 @@ def begin(composer: Composer, words: Sequence[str], folder: str | None) -> Sweep
     experiments = [change for change in parsed(overrides) if change.key_or_group == "experiment"]
     one = [str(change.input_line) for change in experiments if not change.is_sweep_override()]
     chosen = composer.hydra_node([*said.hydra, *one], ("launcher", "sweeper"))
+    sweeper = _sweeper(chosen)
+    if not sweeper.beforehand and said.options["redo"] == "stale":
+        raise WrongOption("sweep.redo=stale: the trials of a study stay as they are. Use another sweep_dir.")
+    launcher = _launcher(chosen)
+    if not sweeper.beforehand and not launcher.waits:
+        raise WrongOption("launcher.detach: true. A study must be told what came out before it goes on: leave it out.")
     return Sweep(
         composer,
         overrides,
         said,
-        sweeper=_sweeper(chosen),
-        launcher=_launcher(chosen),
+        sweeper=sweeper,
+        launcher=launcher,
         folder=Path(folder) if folder else _folder(chosen, overrides),
         digest=_digest([*overrides, *said.hydra]),
     )
@@ -52,21 +59,26 @@ def begin(composer: Composer, words: Sequence[str], folder: str | None) -> Sweep
 
 def _sweeper(chosen: Chosen) -> Sweeper:
     node = chosen.nodes["sweeper"]
-    if "name" not in node and chosen.names["sweeper"] != BASIC:
+    if not _is_ours(node) and chosen.names["sweeper"] != BASIC:
         raise WrongOption(f"hydra/sweeper={chosen.names['sweeper']}: it is none of snnlab's. It takes basic or optuna.")
     if node.get("params"):
         raise WrongOption("hydra.sweeper.params: a sweep's axes are kept in conf/sweep/NAME.yaml: sweep=NAME.")
-    sweeper: Sweeper = build("sweeper", node if "name" in node else "grid")
+    sweeper: Sweeper = build("sweeper", node if _is_ours(node) else "grid")
     return sweeper
 
 
 def _launcher(chosen: Chosen) -> Launcher:
     node = chosen.nodes["launcher"]
-    if "name" not in node:
+    if not _is_ours(node):
         given = {key: value for key, value in node.items() if not key.startswith("_")}
         node = {"name": BASIC, **given} if chosen.names["launcher"] == BASIC else {"name": "hydras", "node": node}
     launcher: Launcher = build("launcher", node)
     return launcher
+
+
+def _is_ours(node: Mapping[str, Any]) -> bool:
+    """Whether it is a part of the registry; Hydra's own nodes say beside options what is to be called."""
+    return "name" in node and not any(key.startswith("_") for key in node)
 
 
 def _folder(chosen: Chosen, overrides: Sequence[str]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -15,7 +16,7 @@ from snnlab.composition import Composer
 from snnlab.composition.overrides import key_of, parsed
 from snnlab.errors import WrongOption
 from snnlab.sweeps.jobs import Job
-from snnlab.training.identity import identity
+from snnlab.training.identity import WITHOUT_EFFECT, identity
 
 FOLDER = "plans"
 _ENDS_IN_ID = re.compile(r".*?([0-9a-f]{8})")
@@ -24,8 +25,8 @@ _ENDS_IN_ID = re.compile(r".*?([0-9a-f]{8})")
 class Planner:
     """Makes the jobs of a sweep.
 
-    A job's folder is named by what it changes and the first 8 of its id. The id alone tells whether it is there: the
-    same run may have been asked for in other words.
+    A job's folder is named by what it changes and the first 8 of its id. The id tells whether it is there: the same run
+    may have been asked for in other words.
 
     Args:
         composer: composes and checks configurations.
@@ -59,8 +60,9 @@ class Planner:
             raise WrongOption("output_dir: each run of a sweep has its own folder, in sweep_dir. Use sweep_dir=FOLDER.")
         changed = _changed(words, self._swept)
         name, run_id = ",".join(changed), identity(config)
-        folder = self._there.get(run_id[:8]) or "_".join(filter(None, (_as_file_name(name), run_id[:8])))
-        self._there[run_id[:8]] = folder
+        key = _key(run_id, changed)
+        folder = self._there.get(key) or "_".join(filter(None, (_as_file_name(name), key)))
+        self._there[key] = folder
         config["output_dir"] = str(self._sweep / folder)
         if not any(key_of(word) == "plots" for word in words):
             config["plots"] = False  # of hundreds of runs nobody looks at them
@@ -76,8 +78,8 @@ def write(jobs: Iterator[Job], path: Path) -> None:
     seen = set()
     with TemporaryFile("w+", encoding="utf-8") as checked:  # a wrong job leaves no trace of a sweep
         for job in jobs:
-            if job.id not in seen:
-                seen.add(job.id)
+            if job.folder not in seen:
+                seen.add(job.folder)
                 checked.write(json.dumps(_as_line(job)) + "\n")
         checked.seek(0)
         with files.replacing(path, "w") as file:
@@ -113,6 +115,12 @@ def _mark(config: dict[str, Any], sweep: Path, changed: Sequence[str]) -> None:
     ours = {"group": sweep.name, "job_type": kind or None, "tags": [word[:64] for word in changed]}  # its longest tag
     said = {key: value for key, value in config["logger"]["wandb"].items() if value or key not in ours}
     config["logger"]["wandb"] = {**config["logger"]["wandb"], **ours, **said}
+
+
+def _key(run_id: str, changed: Sequence[str]) -> str:
+    """What finds a job's folder: its id, and where options without effect are swept, as trainer.devices, these too."""
+    more = [word for word in changed if any(f"{key_of(word)}.".startswith(f"{name}.") for name in WITHOUT_EFFECT)]
+    return hashlib.sha256("\n".join((run_id, *more)).encode()).hexdigest()[:8] if more else run_id[:8]
 
 
 def _changed(words: Sequence[str], swept: Collection[str]) -> list[str]:

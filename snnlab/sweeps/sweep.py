@@ -17,7 +17,7 @@ from snnlab.sweeps.launchers import Launcher
 from snnlab.sweeps.options import Words
 from snnlab.sweeps.progress import Progress
 from snnlab.sweeps.sweepers import Sweeper
-from snnlab.training.attempts import status_of
+from snnlab.training.attempts import latest
 
 WIDTH, MOST_GROUPS = 100, 40
 """Of the table at the end: characters of a line, and lines."""
@@ -57,6 +57,7 @@ class Sweep:
         sweeper.open(composer, planner, overrides, folder)
         self._plan = folder / plan.FOLDER / f"{digest}.jsonl"
         self._failed: list[str] = []
+        self._began = 0.0
         self._stale: set[str] = set()
         self._aside: list[Job] = []  # that another driver trains
 
@@ -64,7 +65,7 @@ class Sweep:
         """How many jobs there are, the first one's configuration, and what would be handed to a cluster."""
         import yaml
 
-        first = next(self.sweeper.jobs())
+        first = next(self.sweeper.examples())
         said = [f"{len(self.sweeper)} jobs in {self.folder}. The first:", "", f"# {first.folder}"]
         said.append(yaml.safe_dump(dict(first.config), sort_keys=False).rstrip())
         script = self.launcher.preview(len(self.sweeper), self.folder)
@@ -76,6 +77,7 @@ class Sweep:
         Returns: the exit code: 0 if every job ended well, 1 if one failed.
         Raises: WrongOption, before anything is trained; Interrupted.
         """
+        self._began = time.time()
         jobs = self.sweeper.jobs()
         if self.sweeper.beforehand:
             plan.write(jobs, self._plan)
@@ -83,7 +85,7 @@ class Sweep:
         try:
             with Progress(len(self.sweeper)) as progress:
                 self._round(jobs, progress)
-                while self._aside and not self._stopped:
+                while self._aside and self.launcher.waits and not self._stopped:
                     progress.wait(len(self._aside))
                     time.sleep(ASK_AGAIN_AFTER)
                     again, self._aside = self._aside, []
@@ -92,7 +94,8 @@ class Sweep:
             raise Interrupted(
                 interrupted.number, f"the sweep in {self.folder} was stopped. To go on: the same command."
             ) from interrupted
-        self._conclude(progress)
+        if self.launcher.waits:
+            self._conclude(progress)
         return 1 if self._failed else 0
 
     @property
@@ -104,23 +107,30 @@ class Sweep:
         endings = self.launcher.launch(self._missing(jobs, progress), self.folder)
         with closing(endings):
             for ended in endings:
-                progress.end(ended)
-                if ended.status == "busy":
-                    self._aside.append(ended.job)
-                    continue
-                if ended.status in ("failed", "killed"):
-                    self._failed.append(f"{ended.job.name}: {ended.error} The log: {ended.log}")
-                self.sweeper.tell(ended)
+                self._end(ended, progress)
+
+    def _end(self, ended: Ended, progress: Progress) -> None:
+        progress.end(ended)
+        if ended.status == "busy":
+            self._aside.append(ended.job)
+            return
+        if ended.status in ("failed", "killed", "interrupted"):
+            self._failed.append(f"{ended.status}: {ended.job.name}: {ended.error} The log: {ended.log}")
+        self.sweeper.tell(ended)
 
     def _missing(self, jobs: Iterator[Job], progress: Progress) -> Iterator[Job]:
         """Jobs that are not done. Drawn on by the launcher, when it has room."""
         for job in jobs:
             if self._stopped:
                 return
-            if status_of(Path(job.folder)) == "running":
+            attempt = latest(Path(job.folder))
+            if attempt is not None and attempt.live:
                 self._aside.append(job)
                 continue
             result = done(job)
+            if result is None and attempt is not None and attempt.status == "failed" and attempt.ended > self._began:
+                self._end(Ended(job, "failed", attempt.error), progress)  # under another driver; each would see it fail
+                continue
             if result is None or (result.stale and job.redo_stale):
                 progress.begin(job.folder, job.name)
                 yield job
@@ -133,16 +143,17 @@ class Sweep:
         counts = progress.counts
         parts = [f"{counts['completed']} completed", f"{counts['before']} done before", f"{counts['stale']} stale"]
         parts += [f"{counts[status]} {status}" for status in ("failed", "killed", "pruned", "interrupted")]
-        print(f"\nsweep in {self.folder}: " + ", ".join(part for part in parts if not part.startswith("0 ")))
+        said = ", ".join(part for part in parts if not part.startswith("0 ")) or "nothing to do"
+        print(f"\nsweep in {self.folder}: {said}")
         if self._stale:
             print(f"stale: done with {', '.join(sorted(self._stale))}. To run them again: sweep.redo=stale")
-        if said := self.sweeper.conclusion():
-            print(said)
+        if found := self.sweeper.conclusion():
+            print(found)
         if table := _table(self.folder):
             print(f"\n{table}")
         print(f"\nevery job: snnlab results {self.folder} --runs", flush=True)
         for line in self._failed:
-            print(f"failed: {line}", file=sys.stderr)
+            print(line, file=sys.stderr)
 
 
 def _table(sweep: Path) -> str:

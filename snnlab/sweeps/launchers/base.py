@@ -22,6 +22,11 @@ class Launcher(Declared):
         """
         raise NotImplementedError
 
+    @property
+    def waits(self) -> bool:
+        """Whether `launch` waits until jobs have ended; one that hands them to a queue may leave them there."""
+        return True
+
     def preview(self, jobs: int, sweep: Path) -> str | None:
         """What would be handed to somebody else, for --dry-run: a script for a cluster. None where there is nothing."""
         return None

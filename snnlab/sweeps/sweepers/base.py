@@ -40,6 +40,10 @@ class Sweeper(Declared):
         """The jobs."""
         raise NotImplementedError
 
+    def examples(self) -> Iterator[Job]:
+        """Jobs to look at before anything runs; a search that has not begun knows only what they may be like."""
+        return self.jobs()
+
     def __len__(self) -> int:
         """How many jobs there are to be, done ones too."""
         raise NotImplementedError
