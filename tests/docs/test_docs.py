@@ -21,6 +21,7 @@ pytestmark = pytest.mark.docs
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NEEDS_SLURM = [ROOT / "docs" / "how-to" / "slurm.md"]  # test_slurm_page.py
 LANGUAGES = {"python", "bash", "console", "text", "yaml"}
 LINK = re.compile(r"\]\(([^)#\s]+)")
 
@@ -51,7 +52,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(900)  # a page trains several networks
-@pytest.mark.parametrize("page", PAGES, ids=name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in NEEDS_SLURM], ids=name)
 def test_the_blocks_of_a_page_run_and_print_what_it_shows(
     page: Path, blocks_of: Callable[[Path], list[Any]], reader: Any
 ) -> None:
