@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,13 @@ def measure(jobs: int) -> None:
         code = main(["train", "-m", f"seed=range({jobs})", *TINY, f"sweep_dir={folder}/sweep"])
         whole = time.perf_counter() - began
     assert code == 0 and len(ends) == jobs
-    each = [after - before for before, after in zip(ends, ends[1:], strict=False)]
+    each = [after - before for before, after in pairwise(ends)]
     beside = [job - trained for job, trained in zip(each, training[1:], strict=False)]
     checking = (whole - (ends[-1] - began)) / jobs
     before_first = ends[0] - began - training[0]
     print(f"{jobs} jobs in {whole:.0f} s; before the first was trained {before_first:.1f} s, composing all of them")
-    print(f"a job after the first: {statistics.mean(each):.3f} s, of it fit and test {statistics.mean(training[1:-1]):.3f} s")
+    trained = statistics.mean(training[1:-1])
+    print(f"a job after the first: {statistics.mean(each):.3f} s, of it fit and test {trained:.3f} s")
     print(f"beside them: {statistics.mean(beside):.3f} s (median {statistics.median(beside):.3f} s)")
     print(f"composed and checked beforehand, and concluded: {(before_first + checking) / jobs:.3f} s a job")
     first = min(10, jobs - 1)

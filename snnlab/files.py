@@ -5,6 +5,7 @@ A reader sees the old file or the new one, never a part of it, whenever the proc
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -55,7 +56,7 @@ def write_new(path: str | Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.link(temporary, path)  # unlike a rename, it never takes the place of a file
+        _link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -66,6 +67,16 @@ def remove_unfinished(*folders: Path) -> None:
         for path in folder.glob(".*.part"):
             if _UNFINISHED.fullmatch(path.name) and path.is_file():
                 path.unlink(missing_ok=True)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)  # unlike a rename, it never takes the place of a file
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+            raise
+        with open(path, "x", encoding="utf-8") as file:  # a file system without links; only a crash leaves half of it
+            file.write(temporary.read_text(encoding="utf-8"))
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -48,6 +48,7 @@ class Planner:
         self._composer, self._sweep, self.zipped, self._redo_stale = composer, sweep, zipped, redo_stale
         swept = [override for override in parsed(overrides) if override.is_sweep_override()]
         self._swept = {str(override.get_key_element()).lstrip("+~") for override in swept}
+        self._ids: dict[str, str] = {}
         self._there = {found[1]: name for name in _folders_in(sweep) if (found := _ENDS_IN_ID.fullmatch(name))}
 
     def job(self, words: Sequence[str]) -> Job:
@@ -61,6 +62,8 @@ class Planner:
         changed = _changed(words, self._swept)
         name, run_id = ",".join(changed), identity(config)
         key = _key(run_id, changed)
+        if self._ids.setdefault(key, run_id) != run_id:  # two of some hundred thousand begin alike
+            key = run_id[:16]
         folder = self._there.get(key) or "_".join(filter(None, (_as_file_name(name), key)))
         self._there[key] = folder
         config["output_dir"] = str(self._sweep / folder)

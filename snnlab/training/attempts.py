@@ -186,10 +186,7 @@ def _highest(folder: Path) -> int:
         names = os.listdir(folder / FOLDER)
     except OSError:
         return 0
-    numbers = (name.removesuffix(".json") for name in names if name.endswith(".json"))
-    return max(
-        (int(number) for number in numbers if number.isascii() and number.isdigit() and len(number) < 7), default=0
-    )
+    return max((int(found[1]) for name in names if (found := _NUMBERED.fullmatch(name))), default=0)
 
 
 def _path(folder: Path, number: int) -> Path:

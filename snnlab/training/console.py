@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +84,27 @@ def quiet() -> None:
 
 def _file_handler(path: Path) -> logging.Handler:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(
-        path, encoding="utf-8"
-    )  # appended to while the run lives: the one file that cannot be renamed into place
+    handler = _File(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     return handler
+
+
+class _File(logging.FileHandler):
+    """Appended to while the run lives: the one file that cannot be renamed into place. A full disk ends no run here."""
+
+    _failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._failed:
+            self._failed = True
+            log.warning("%s: it could not be written (%s).", self.baseFilename, error.strerror)
+
+    def close(self) -> None:
+        with suppress(OSError):  # words that did not get there are written again here
+            super().close()
 
 
 class _Console(logging.StreamHandler[Any]):
@@ -105,7 +121,9 @@ class _Console(logging.StreamHandler[Any]):
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
-        if isinstance(sys.exc_info()[1], BrokenPipeError):  # `snnlab train | head`: nobody listens, and the run goes on
+        if isinstance(
+            sys.exc_info()[1], OSError
+        ):  # `snnlab train | head`, or into a file on a full disk: nobody listens
             self.setLevel(logging.CRITICAL + 1)
         else:
             super().handleError(record)

@@ -82,6 +82,8 @@ def test_a_failure_comes_back_as_a_sentence(code: str, kind: type, sentence: str
 
 OBEYS = """
 import signal, sys, time
+
+pytestmark = pytest.mark.processes
 signal.signal(signal.SIGTERM, lambda *_: sys.exit("saved"))
 print("up", flush=True)
 time.sleep(60)

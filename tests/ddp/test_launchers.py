@@ -12,6 +12,8 @@ import pytest
 
 from snnlab.training import table
 
+pytestmark = pytest.mark.processes
+
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d", "--rdzv-id=t1")
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from snnlab.training import table
 
+pytestmark = pytest.mark.processes
+
 TWO = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp_fork")
 ALL = ("network.hidden=[16]", "time.steps=10", "trainer.max_epochs=2", "batch_size=37", "trainer.limit_train_batches=9")
 

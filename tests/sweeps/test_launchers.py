@@ -162,6 +162,8 @@ LIGHT = """
 import os, sys; sys.path[:] = {path!r}
 from multiprocessing.connection import Connection
 from snnlab.sweeps.jobs import Ended
+
+pytestmark = pytest.mark.processes
 names = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "OMP_NUM_THREADS")
 said = "|".join([str(os.getpid()), *(os.environ.get(name, "") for name in names)])
 driver = Connection({descriptor})

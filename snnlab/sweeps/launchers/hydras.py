@@ -20,11 +20,12 @@ FOLDER = "launcher"
 
 @register("launcher")
 class Hydras(Launcher):
-    """A launcher of Hydra's plugins, chosen by its own name: hydra/launcher=joblib, hydra/launcher=submitit_local, …
+    """A launcher of Hydra's plugins.
 
-    It is set by its own options, as hydra.launcher.n_jobs=2. It is handed as many jobs as it trains at once, and more
-    when all of them have ended; the launcher processes waits for none. What became of a job is read from its folder
-    where the launcher does not tell; jobs that did not begin because the launcher failed are handed to it again.
+    It is chosen by its own name, hydra/launcher=joblib, and set by its own options, hydra.launcher.n_jobs=2. It is
+    handed as many jobs as it trains at once, and more when all of them have ended; the launcher processes waits for
+    none. What became of a job is read from its folder where the launcher does not tell; jobs that did not begin because
+    the launcher failed are handed to it again.
 
     Args:
         node: the launcher as Hydra's configuration has it.
