@@ -6,6 +6,7 @@ CONTRIBUTING says what each kind of block is.
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
 import os
 import re
@@ -134,7 +135,7 @@ class Reader:
                     self.environment[name] = self.expanded(value)
                 return ""
             if words[0] == "snnlab":
-                return self.snnlab(*(self.expanded(word) for word in words[1:]))
+                return self.snnlab(*(path for word in words[1:] for path in self.files(self.expanded(word))))
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         known = os.environ | self.environment | {"PATH": path}
         done = subprocess.run(
@@ -160,6 +161,10 @@ class Reader:
             self.code = main(words)
         forget_plugins()
         return said.getvalue()
+
+    def files(self, word: str) -> list[str]:
+        """What a shell makes of `runs/*`."""
+        return (sorted(glob.glob(word, root_dir=self.folder)) if "*" in word else []) or [word]
 
     def expanded(self, word: str) -> str:
         known = os.environ | self.environment | {"PWD": str(self.folder)}
