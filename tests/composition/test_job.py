@@ -16,6 +16,8 @@ import pytest
 from snnlab.composition import Composer, job
 from snnlab.errors import FailedRun, Interrupted, WrongOption
 
+pytestmark = pytest.mark.processes
+
 SMALL = (
     "trainer=ddp_cpu",
     "network.hidden=[8]",
@@ -82,8 +84,6 @@ def test_a_failure_comes_back_as_a_sentence(code: str, kind: type, sentence: str
 
 OBEYS = """
 import signal, sys, time
-
-pytestmark = pytest.mark.processes
 signal.signal(signal.SIGTERM, lambda *_: sys.exit("saved"))
 print("up", flush=True)
 time.sleep(60)

@@ -22,6 +22,8 @@ from snnlab.sweeps.launchers import Launcher
 from snnlab.sweeps.plan import Planner
 from snnlab.sweeps.slots import Slots, cores
 
+pytestmark = pytest.mark.processes
+
 PROBE = Path(__file__).with_name("probe.py")
 TINY = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "network.hidden=[4]", "time.steps=2")
 ACTS = ("train", "raise", "sys.exit", "kill", "exit", "shout", "train again")
@@ -162,8 +164,6 @@ LIGHT = """
 import os, sys; sys.path[:] = {path!r}
 from multiprocessing.connection import Connection
 from snnlab.sweeps.jobs import Ended
-
-pytestmark = pytest.mark.processes
 names = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "OMP_NUM_THREADS")
 said = "|".join([str(os.getpid()), *(os.environ.get(name, "") for name in names)])
 driver = Connection({descriptor})
