@@ -72,6 +72,9 @@ def remove_unfinished(*folders: Path) -> None:
 def _link(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)  # unlike a rename, it never takes the place of a file
+    except FileExistsError:
+        if not os.path.samefile(temporary, path):  # a network's file system may repeat what has succeeded
+            raise
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
             raise

@@ -7,7 +7,7 @@
   snnlab results DIR --json | --csv | --latex      the same for programs and papers; with --runs all metrics
   snnlab results DIR --plot tau.pdf                a picture: png, pdf or svg
   snnlab results DIR --curve val/loss --plot c.png learning curves, mean and sd over seeds
-  snnlab results DIR --watch                       again and again, until nothing runs or waits
+  snnlab results DIR --watch                       again and again, until nothing runs or waits to be trained
 
 Options are named as for snnlab train. The best group is told by val; test never chooses. A job is completed, running,
 waiting, interrupted (stopped; the same command goes on), pruned, failed, killed (its process is gone without a word) or
@@ -54,9 +54,10 @@ def main(argv: Sequence[str]) -> int:
     if arguments.plot and Path(arguments.plot).suffix not in (".png", ".pdf", ".svg"):
         raise WrongOption(f"--plot {arguments.plot}: no such kind of picture. It takes a name in .png, .pdf or .svg.")
 
+    from snnlab.sweeps.queue import MISSED
     from snnlab.sweeps.results.runs import Reader
 
-    reader = Reader()
+    reader = Reader(MISSED if arguments.watch else 0.0)
     if arguments.watch:
         _watch(arguments, reader)
     print(_output(arguments, reader))
@@ -110,10 +111,11 @@ def _watch(arguments: Namespace, reader: Reader) -> None:
     """Show the table until nothing runs or waits; where no terminal is, say how far it is, on standard error."""
     from snnlab.sweeps.results.page import summary
 
+    looks, folders = _Looks(), [*map(Path, arguments.folders)]
     if sys.stdout.isatty() and not arguments.kind:
         print(_ALTERNATE, end="")
         try:
-            while _goes_on(runs := reader.read(map(Path, arguments.folders))):
+            while looks.go_on(runs := reader.read(folders)):
                 page = _output(arguments, reader, drawn=False) if runs else "no job yet"
                 lines = page.splitlines()[: shutil.get_terminal_size().lines - 3]
                 clock = f"{datetime.now():%H:%M:%S}  Ctrl-C ends this"
@@ -121,17 +123,35 @@ def _watch(arguments: Namespace, reader: Reader) -> None:
                 time.sleep(EVERY)
         finally:
             print(_MAIN, end="", flush=True)
-        return
-    said = ""
-    while _goes_on(runs := reader.read(map(Path, arguments.folders))):
-        if said != (said := summary(runs)):
-            print(f"{datetime.now():%H:%M:%S}  {said}", file=sys.stderr, flush=True)
-        time.sleep(EVERY)
+    else:
+        said = ""
+        while looks.go_on(runs := reader.read(folders)):
+            if said != (said := summary(runs)):
+                print(f"{datetime.now():%H:%M:%S}  {said}", file=sys.stderr, flush=True)
+            time.sleep(EVERY)
+    if left := sum(run.status == "waiting" for run in runs):
+        print(f"{left} wait, and nobody trains them: nothing has happened for a while.", file=sys.stderr)
 
 
-def _goes_on(runs: Sequence[Run]) -> bool:
-    """Whether something runs or waits, or has yet to be planned."""
-    return not runs or any(run.status in ("running", "waiting") for run in runs)
+class _Looks:
+    """Whether it is worth looking again."""
+
+    def __init__(self) -> None:
+        self._statuses: list[tuple[Path, str]] = []
+        self._since = 0.0
+
+    def go_on(self, runs: Sequence[Run]) -> bool:
+        """Whether something runs, is in a queue, or has yet to be planned; or waits, and may still be begun."""
+        from snnlab.training.attempts import EXPIRES_AFTER
+
+        now = time.monotonic()
+        statuses = [(run.folder, run.status) for run in runs]
+        if statuses != self._statuses:
+            self._statuses, self._since = statuses, now
+        if not runs or any(run.status == "running" or run.queued for run in runs):
+            self._since = now
+            return True
+        return any(run.status == "waiting" for run in runs) and now - self._since < EXPIRES_AFTER
 
 
 def _output(arguments: Namespace, reader: Reader, *, drawn: bool = True) -> str:
@@ -183,3 +203,4 @@ def _draw(arguments: Namespace, selection: Selection, found: Sequence[Curve]) ->
 
     figure = curves_figure(selection, found, arguments.curve) if arguments.curve else groups_figure(selection)
     pictures.write(figure, Path(arguments.plot))
+    print(f"plot: {arguments.plot}", file=sys.stderr)

@@ -5,7 +5,9 @@
   snnlab train neuron=cuba neuron.tau_mem=5         another neuron; `snnlab list neuron cuba` shows its options
   snnlab train neuron.surrogate=atan layers.0.neuron.tau=10 optimizer.lr=0.005
   snnlab train trainer.max_epochs=5 trainer.precision=bf16-mixed trainer.gradient_clip_val=1
-  snnlab train -m neuron=lif,cuba seed=0,1,2        six runs, in sweeps/
+  snnlab train -m neuron=lif,cuba seed=0,1,2        six runs, in sweeps/; the same command again does what is missing
+  snnlab train -m hydra/launcher=processes launcher.jobs=2 seed=0,1   two at once; `snnlab list launcher`: gpus, slurm
+  snnlab train -m hydra/sweeper=optuna sweeper.n_trials=20 "optimizer.lr=interval(0.001,0.1)"      a search
   snnlab train resume=RUN                           go on with a run that was stopped, exactly
   snnlab train resume=RUN trainer.max_epochs=200    go on for longer
   snnlab train weights=RUN "freeze=[layers.0]"      begin with the weights of another run
@@ -13,7 +15,9 @@
 Every part is chosen by its name (neuron=, loss=, dataset=, …) and set by its options (neuron.tau=). Several metrics,
 regularizers, loggers and callbacks are chosen as a list: regularizer=[rate_lower,rate_upper]. Every argument of
 Lightning's Trainer is trainer.<its name>. What the run leaves lies in runs/<experiment>/<date_time>, or in
-output_dir=FOLDER; a sweep lies in sweeps/, or in sweep_dir=FOLDER. --cfg job prints the configuration and runs nothing.
+output_dir=FOLDER; a sweep lies in sweeps/, or in sweep_dir=FOLDER, and `snnlab results` shows its table. --cfg job
+prints the configuration and runs nothing; --dry-run tells what a sweep would do. sweep=NAME takes axes from
+conf/sweep/NAME.yaml; sweep.zip=[a,b] lets them go side by side; sweep.on_failure=stop; sweep.redo=stale.
 """
 
 from __future__ import annotations
@@ -44,16 +48,21 @@ def _launched(argv: Sequence[str]) -> int:
     """Under torchrun and srun the first process reads the command line; the others are told what it trains."""
     end_with_parent()
     if place().rank:
+        from snnlab.training.ranks import declare
         from snnlab.training.run import follow
 
+        if place().launcher != "snnlab":  # those are started without words
+            declare(argv)
         follow()
         return 0
 
     from snnlab.training.ranks import leading
 
-    if {"-m", "--multirun"} & set(argv):
-        raise WrongOption(f"train -m: a sweep under {place().launcher}. Start it without: its jobs start their own.")
-    with leading():
+    with leading(argv):
+        if {"-m", "--multirun"} & set(argv):
+            raise WrongOption(
+                f"train -m: a sweep under {place().launcher}. Start it without: its jobs start their own."
+            )
         return _main(argv)
 
 

@@ -17,6 +17,9 @@ def combinations(axes: Sequence[Sequence[str]], zipped: Sequence[Sequence[str]])
         zipped: groups of options whose words go side by side; such a group stands where its first option does.
     Raises: WrongOption, for a group with an option that is not there or not as long as the others.
     """
+    together = [name.replace("/", ".") for group in zipped for name in group]
+    if twice := [name for name in together if together.count(name) > 1]:
+        raise WrongOption(f"sweep.zip: {twice[0]} stands there twice. Put all that goes side by side into one group.")
     groups = {name.replace("/", "."): tuple(group) for group in zipped for name in group}
     by_name = {key_of(axis[0]).replace("/", "."): axis for axis in axes if axis}
     for name, group in groups.items():

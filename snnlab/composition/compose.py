@@ -88,7 +88,8 @@ class Composer:
                 changes = parsed(overrides, GlobalHydra.instance().config_loader())
                 axes = [[job[0] for job in _split([change])] for change in changes]
             except HydraException as error:
-                raise WrongOption(f"{error}. A sweep takes lists, as seed=0,1,2, and range(…).") from error
+                search = " Intervals are for a search: add hydra/sweeper=optuna." if "INTERVAL" in str(error) else ""
+                raise WrongOption(f"{error}. A sweep takes lists, as seed=0,1,2, and range(…).{search}") from error
         jobs = combinations(axes, zipped)
         if not jobs:
             raise WrongOption(f"sweep over {' '.join(overrides)}: there is no value to try.")

@@ -64,9 +64,10 @@ def _among(config: Mapping[str, Any], words: Sequence[str], longer: bool, redo_s
     """One of the processes of a run: the first does the job, the others what the first one trains."""
     from snnlab.training.ranks import leading
     from snnlab.training.run import follow
+    from snnlab.training.stored import stored_result
 
     if place().rank:
-        return follow()
+        return follow() or stored_result(Path(config["output_dir"]))  # the first one had nothing to train
     with leading():
         return _here(config, words, longer, redo_stale)
 

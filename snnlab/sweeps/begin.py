@@ -11,7 +11,7 @@ from snnlab.composition import Composer
 from snnlab.composition.compose import Chosen
 from snnlab.composition.overrides import parsed
 from snnlab.errors import WrongOption
-from snnlab.registry import build
+from snnlab.registry import build, names
 from snnlab.sweeps.axes_files import axes_of
 from snnlab.sweeps.launchers import Launcher
 from snnlab.sweeps.options import groups_of, taken_apart, with_file
@@ -53,7 +53,7 @@ def begin(composer: Composer, words: Sequence[str], folder: str | None) -> Sweep
         sweeper=sweeper,
         launcher=launcher,
         folder=Path(folder) if folder else _folder(chosen, overrides),
-        digest=_digest([*overrides, *said.hydra]),
+        digest=_digest([*overrides, *said.hydra, str(said.zipped), str(said.options)]),
     )
 
 
@@ -70,10 +70,22 @@ def _sweeper(chosen: Chosen) -> Sweeper:
 def _launcher(chosen: Chosen) -> Launcher:
     node = chosen.nodes["launcher"]
     if not _is_ours(node):
-        given = {key: value for key, value in node.items() if not key.startswith("_")}
-        node = {"name": BASIC, **given} if chosen.names["launcher"] == BASIC else {"name": "hydras", "node": node}
-    launcher: Launcher = build("launcher", node)
+        node = _basic(node) if chosen.names["launcher"] == BASIC else {"name": "hydras", "node": node}
+    try:
+        launcher: Launcher = build("launcher", node)
+    except WrongOption as error:
+        if node.get("name") == "slurm" and "no such option" in str(error):
+            raise WrongOption(f"{error} Other options of sbatch: launcher.extra={{option: value}}.") from error
+        raise
     return launcher
+
+
+def _basic(node: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands in place of Hydra's own launcher, which has no options."""
+    if given := [key for key in node if not key.startswith("_")]:
+        there = ", ".join(name for name in names("launcher") if name not in (BASIC, "hydras"))
+        raise WrongOption(f"launcher.{given[0]}: no launcher is chosen. Add hydra/launcher=NAME: {there}.")
+    return {"name": BASIC}
 
 
 def _is_ours(node: Mapping[str, Any]) -> bool:

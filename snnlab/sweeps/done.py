@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snnlab.errors import BadData
 from snnlab.sweeps.jobs import Job
-from snnlab.training.identity import versions
+from snnlab.training.comparable import differences, versions
 from snnlab.training.stored import stored_result
 
 
@@ -34,7 +34,4 @@ def done(job: Job) -> Done | None:
         return None
     if result["id"] != job.id:
         return None
-    then = result.get("versions")
-    then = then if isinstance(then, dict) else {}
-    stale = tuple(f"{name} {then.get(name)}" for name, now in versions().items() if then.get(name) != now)
-    return Done(result["metrics"], result["seconds"], stale)
+    return Done(result["metrics"], result["seconds"], differences(result.get("versions"), versions()))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from snnlab.composition.overrides import parsed
 from snnlab.errors import WrongOption
 from snnlab.options import nearest, options
-from snnlab.registry import check_value
+from snnlab.registry import check_value, get, names
 
 
 def sweep(
@@ -53,6 +53,7 @@ def taken_apart(words: Sequence[str]) -> Words:
     """The words of a command line, by what they are about.
 
     launcher.devices=0,1        becomes ++hydra.launcher.devices=[0,1]: a launcher's options are no axes
+    launcher.partition=a,b      becomes ++hydra.launcher.partition='a,b': it takes no list
     sweep=tau_grid              names a file of conf/sweep/
     sweep.on_failure=stop       is about the sweep itself
 
@@ -73,7 +74,8 @@ def taken_apart(words: Sequence[str]) -> Words:
         elif key in ("launcher", "sweeper"):
             raise WrongOption(f"{word}: it is hydra/{word}.")
         elif family in ("launcher", "sweeper"):
-            found.hydra.append(f"++hydra.{key.removeprefix('hydra.')}={_as_list(value)}")
+            option = key.removeprefix("hydra.")
+            found.hydra.append(f"++hydra.{option}={_as_list(value) if _takes_list(option) else _as_text(value)}")
         else:
             found.runs.append(word)
     return found
@@ -102,6 +104,23 @@ def _checked(name: str, word: str) -> Any:
 def _as_list(value: str) -> str:
     """`0,1` as a list; what has brackets or quotes of its own stays."""
     return f"[{value}]" if "," in value and value[:1] not in "[{'\"" and "(" not in value else value
+
+
+def _as_text(value: str) -> str:
+    """`gpu,long` as one text; what has brackets or quotes of its own stays."""
+    return f"'{value}'" if _as_list(value) != value else value
+
+
+def _takes_list(word: str) -> bool:
+    """Whether an option of a launcher or sweeper may be a list; one of Hydra's own plugins may.
+
+    Args:
+        word: as launcher.devices.
+    """
+    family, _, rest = word.partition(".")
+    name, _, inside = rest.partition(".")
+    known = [found[name] for part in names(family) if name in (found := options(get(family, part)))]
+    return not known or (not inside and any("list" in option.type for option in known))
 
 
 def with_file(words: Words, said: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, TextIO
 
 from snnlab import files
 from snnlab.composition import Composer
@@ -91,10 +91,14 @@ def write(jobs: Iterator[Job], path: Path) -> None:
 
 def read(path: Path) -> Iterator[Job]:
     """The jobs of a plan, one by one: thousands of configurations are not held at once."""
-    with open(path, encoding="utf-8") as file:
-        for line in file:
+    return _jobs(open(path, encoding="utf-8"), path.parent.parent)  # opened now: the same command may write it anew
+
+
+def _jobs(plan: TextIO, sweep: Path) -> Iterator[Job]:
+    with plan:
+        for line in plan:
             said = json.loads(line)
-            folder = str(path.parent.parent / said["folder"])
+            folder = str(sweep / said["folder"])
             config = said["config"] | {"output_dir": folder}
             yield Job(said["name"], tuple(said["words"]), folder, said["id"], config, said["redo_stale"])
 
@@ -115,7 +119,11 @@ def _mark(config: dict[str, Any], sweep: Path, changed: Sequence[str]) -> None:
     if "wandb" not in config["logger"]:
         return
     kind = ",".join(word for word in changed if key_of(word) != "seed")
-    ours = {"group": sweep.name, "job_type": kind or None, "tags": [word[:64] for word in changed]}  # its longest tag
+    ours = {
+        "group": "/".join(sweep.parts[-2:]),
+        "job_type": kind or None,
+        "tags": [word[:64] for word in changed],
+    }  # its longest tag
     said = {key: value for key, value in config["logger"]["wandb"].items() if value or key not in ours}
     config["logger"]["wandb"] = {**config["logger"]["wandb"], **ours, **said}
 

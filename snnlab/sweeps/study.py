@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from snnlab.sweeps.objectives import Objectives
 from snnlab.sweeps.space import Space
 from snnlab.training import attempts, journal
 
+HELD_AT_MOST = 2.0
+"""Seconds that a lock is held for: a record is written in some thousandths."""
 DRIVERS = ".drivers"
 """Who draws trials: a folder each, with a lease like that of a run."""
 DRIVER, ERROR = "driver", "error"
@@ -57,6 +60,7 @@ class Study:
     ) -> None:
         self.folder, self.space, self._sampler, self._seed = folder, space, sampler, seed
         self.cut = journal.repair(folder / journal.NAME)
+        _free(folder)
         storage = journal.storage(folder)
         try:
             self._optuna = optuna.load_study(study_name=journal.STUDY, storage=storage)
@@ -173,6 +177,17 @@ class Study:
             yield
         finally:
             self._lock.release()
+
+
+def _free(folder: Path) -> None:
+    """Remove locks that a kill has left, where no process draws trials: Optuna would wait for them for ten seconds."""
+    drivers = folder / DRIVERS
+    if drivers.is_dir() and any(attempts.status_of(driver) == "running" for driver in drivers.iterdir()):
+        return
+    for lock in folder.glob("*.lock"):
+        with suppress(OSError):
+            if time.time() - lock.stat().st_mtime > HELD_AT_MOST:
+                lock.unlink()
 
 
 def shown(trial: FrozenTrial) -> str:

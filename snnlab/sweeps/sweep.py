@@ -62,13 +62,18 @@ class Sweep:
         self._aside: list[Job] = []  # that another driver trains
 
     def preview(self) -> str:
-        """How many jobs there are, the first one's configuration, and what would be handed to a cluster."""
+        """What there is to do, the first job's configuration, and what would be handed to a cluster."""
         import yaml
 
+        jobs = list({job.folder: (job.name, done(job) is not None) for job in self.sweeper.examples()}.values())
         first = next(self.sweeper.examples())
-        said = [f"{len(self.sweeper)} jobs in {self.folder}. The first:", "", f"# {first.folder}"]
-        said.append(yaml.safe_dump(dict(first.config), sort_keys=False).rstrip())
-        script = self.launcher.preview(len(self.sweeper), self.folder)
+        ready = sum(is_done for _, is_done in jobs)
+        count = len(jobs) if self.sweeper.beforehand else len(self.sweeper)
+        said = [f"{count} jobs in {self.folder}{f', {ready} of them done' if ready else ''}."]
+        said += [f"  {name}{' (done)' if is_done else ''}" for name, is_done in jobs[:MOST_GROUPS]]
+        said += [f"  … and {len(jobs) - MOST_GROUPS} more"] if len(jobs) > MOST_GROUPS else []
+        said += ["", f"The first, {first.folder}:", "", yaml.safe_dump(dict(first.config), sort_keys=False).rstrip()]
+        script = self.launcher.preview(count - ready, self.folder) if count > ready else None
         return "\n".join([*said, *(["", "The script:", "", script.rstrip()] if script else [])])
 
     def run(self) -> int:

@@ -61,10 +61,10 @@ class Lease:
     def confirm(self) -> None:
         """Before something is written that another process might have taken over.
 
-        Raises: FailedRun, when one has: this process was silent, as one on a suspended machine is.
+        Raises: Busy, when one has: this process was silent, as one on a suspended machine is.
         """
         if _path(self.folder, self.attempt.number + 1).exists():
-            raise FailedRun(f"{self.folder}: another process took this run over while this one was silent.")
+            raise Busy(f"{self.folder}: another process took this run over while this one was silent.")
 
     def renew(self) -> None:
         """Say that this process lives."""
@@ -83,13 +83,12 @@ def latest(folder: Path) -> Attempt | None:
     if not number:
         return None
     path = _path(folder, number)
-    try:
+    said, age = None, 0.0
+    with suppress(OSError, BadData):  # just being made, or of a file system that is away for a while
         age = time.time() - path.stat().st_mtime
         said = read_json(path)
-    except (OSError, BadData):
-        said, age = None, 0.0
     if not isinstance(said, dict) or not isinstance(said.get("owner"), dict):
-        return Attempt(number, "failed", f"{path} is damaged", {}, live=False)
+        return Attempt(number, "failed", f"{path} is damaged", {}, live=age < EXPIRES_AFTER)
     status, owner = str(said.get("status")), said["owner"]
     live, ended = status == "running" and _lives(owner, age), said.get("ended")
     ended = float(ended) if isinstance(ended, int | float) else 0.0
@@ -223,9 +222,10 @@ def _lives(owner: dict[str, Any], age: float) -> bool:
 
 
 def _processes() -> str:
-    """Which processes the numbers of processes are about: containers have their own."""
+    """Which processes the numbers of processes are about: those of a machine since its start, or of a container."""
     try:
-        return os.readlink("/proc/self/ns/pid")
+        started = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        return f"{started} {os.readlink('/proc/self/ns/pid')}"  # the first one is called alike on all machines
     except OSError:
         return ""
 

@@ -24,7 +24,7 @@ def new_folder(config: Mapping[str, Any]) -> str:
     Under srun and torchrun the folder has the name of the start, as slurm_<job>.<step>: started again, as after a
     requeue, the run goes on there. The second run of one start has a number behind it.
 
-    Raises: WrongOption, when it cannot be made.
+    Raises: WrongOption, when it cannot be made, or the processes of a run would not find the same one.
     """
     runs = Path("runs") / (config["experiment"] or "run")
     here = place()
@@ -34,6 +34,11 @@ def new_folder(config: Mapping[str, Any]) -> str:
     if here.launcher and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
         raise WrongOption(
             "output_dir: null, and torchrun would start the run again in another folder. "
+            "Give output_dir=FOLDER, or torchrun --rdzv-id=NAME."
+        )
+    if here.rank:  # of a command line only the first process is here
+        raise WrongOption(
+            f"output_dir: null, and in a script each process of {here.launcher} would take a folder of its own. "
             "Give output_dir=FOLDER, or torchrun --rdzv-id=NAME."
         )
     base = runs / datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")

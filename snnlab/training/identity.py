@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import json
 import os
-import platform
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -16,29 +15,10 @@ from typing import Any
 
 import snnlab
 from snnlab.registry import get, source_file
+from snnlab.training.comparable import WITHOUT_EFFECT as WITHOUT_EFFECT
+from snnlab.training.comparable import versions as versions
 from snnlab.training.config import ROLES, SEVERAL
 from snnlab.training.stored import find
-
-WITHOUT_EFFECT = (
-    "experiment",
-    "logger",
-    "callback.gradient_norms",
-    "callback.pruning",
-    "plots",
-    "output_dir",
-    "checkpoint_minutes",
-    "workers",
-    "dataset.folder",
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "trainer.strategy",
-    "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
-    "trainer.log_every_n_steps",
-    "trainer.profiler",
-)
-"""Options that do not enter a run's identity, and may be others when it goes on."""
 
 
 def identity(config: Mapping[str, Any], began_with: str | None = None) -> str:
@@ -105,20 +85,6 @@ def _package(part: Any) -> dict[str, str]:
     module = getattr(part, "__module__", "").partition(".")[0]
     packages = packages_distributions().get(module, [])
     return {"package": packages[0], "version": version(packages[0])} if packages else {}
-
-
-def versions() -> dict[str, str]:
-    """The versions of what computes."""
-    import numpy
-    import torch
-
-    return {
-        "snnlab": snnlab.__version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "lightning": version("pytorch-lightning"),
-        "numpy": numpy.__version__,
-    }
 
 
 def git() -> dict[str, Any] | None:

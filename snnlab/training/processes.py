@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import re
 import signal
@@ -31,7 +32,8 @@ RANK_VARIABLES = (
 )
 """What must not be handed to a process that is a run of its own."""
 
-_RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "SLURM_PROCID")
+_ONE_OF_SEVERAL = {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1}
+"""Variables of launchers, and the most that a process on its own may find there."""
 
 
 class Place(NamedTuple):
@@ -61,7 +63,8 @@ class Place(NamedTuple):
 def place() -> Place:
     """The place of this process.
 
-    Raises: WrongOption, where a launcher started more processes on one machine than on another.
+    Raises: WrongOption, where a launcher started more processes on one machine than on another, or an unknown one
+        started several.
     """
     if PARENT in os.environ and "RANK" in os.environ:
         rank, world, local_rank, local = _numbers("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -80,7 +83,24 @@ def place() -> Place:
         )
         nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", "1"))
         return _even(Place("srun", rank, world, local_rank, world // nodes, node, nodes, _step()))
+    if multiprocessing.parent_process() is not None:  # with strategy=ddp_fork or ddp_spawn, Lightning says this much
+        return Place(rank=int(os.environ.get("LOCAL_RANK", "0")), start=_step())
+    _refuse_unknown_launcher()
     return Place(start=_step())
+
+
+def _refuse_unknown_launcher() -> None:
+    said = {name: os.environ[name] for name in _ONE_OF_SEVERAL if name in os.environ}
+    if all(number.isdecimal() and int(number) <= _ONE_OF_SEVERAL[name] for name, number in said.items()):
+        return
+    words, without = (
+        " ".join(f"{name}={number}" for name, number in said.items()),
+        " ".join(f"-u {name}" for name in said),
+    )
+    raise WrongOption(
+        f"{words}: variables of a launcher, and neither torchrun nor srun started this process. Start several "
+        f"processes with one of them, or one with `env {without}` before the command."
+    )
 
 
 def _step() -> str:
@@ -90,8 +110,11 @@ def _step() -> str:
 
 
 def is_main_process() -> bool:
-    """Whether this is the first process of the run, on the first machine."""
-    return all(os.environ.get(name, "0") == "0" for name in _RANKS)
+    """Whether this is the first process of the run, on the first machine.
+
+    Raises: what `place` raises.
+    """
+    return place().rank == 0
 
 
 def devices_as_launched(trainer: Mapping[str, Any], words: Mapping[str, Any], here: Place) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,17 @@ import pytorch_lightning as pl
 import torch
 from torch import distributed
 
-from snnlab.errors import FailedRun, Interrupted
+from snnlab.errors import FailedRun, Interrupted, WrongOption
 from snnlab.training.console import log
-from snnlab.training.environment import PATIENCE, Environment, meeting_point
+from snnlab.training.environment import (
+    Environment,
+    difference_of_words,
+    join,
+    meeting_point,
+    part_for_run,
+    say_words,
+    wait_until,
+)
 from snnlab.training.processes import PARENT, is_main_process, number_of, place, refuse_machines
 from snnlab.training.signals import HEARD
 
@@ -30,16 +38,29 @@ GRACE = 8.0
 FORKS = re.compile("fork|spawn|notebook")
 """Strategies whose processes begin as copies of this one."""
 
-_RUN, _LEFT = "snnlab/run", "snnlab/left"
+_RUN, _LEFT, _READY = "run", "left", "ready"
+
+_begun = 0  # runs of a launcher's processes that this one has begun: each has a part of the meeting point of its own
 
 
 @contextmanager
-def leading() -> Iterator[None]:
-    """Where torchrun or srun started several processes: the others learn if this first one ends before it trains."""
+def leading(words: Sequence[str] | None = None) -> Iterator[None]:
+    """Where torchrun or srun started several processes: the others learn if this first one ends before it trains.
+
+    Args:
+        words: the command line, where each of the others `declare`s its own.
+    Raises: WrongOption, when they differ.
+    """
+    global _begun
+    _begun += 1
     environment = Environment()
-    store = meeting_point(environment)
-    code = 1
+    store = part_for_run(environment, _begun)
+    code, why = 1, ""
     try:
+        if words is not None:
+            why = difference_of_words(store, environment.place, words)
+            if why:
+                raise WrongOption(why)
         yield
         code = 0
     except BaseException as error:
@@ -48,37 +69,55 @@ def leading() -> Iterator[None]:
         raise
     finally:
         with suppress(RuntimeError):  # torchrun may be gone, and its store with it
-            _dismiss(store, code, environment.place.world - 1)
+            _dismiss(store, {"over": code, "why": why}, environment.place.world - 1)
 
 
-def _dismiss(store: Any, code: int, others: int) -> None:
+def _dismiss(store: Any, told: Mapping[str, Any], others: int) -> None:
     """Let the others end with an exit code, if they have not begun to train, and wait until they have heard it."""
     if store.check([_RUN]):
         return
-    store.set(_RUN, json.dumps({"over": code}))
+    store.set(_RUN, json.dumps(told))
     until = time.monotonic() + GRACE
     while store.add(_LEFT, 0) < others and time.monotonic() < until:
         time.sleep(0.1)
 
 
+def declare(words: Sequence[str]) -> None:
+    """Say what command line this process was started with, before it is `following`.
+
+    Raises: FailedRun, when the first process is not reached.
+    """
+    environment = Environment()
+    try:
+        say_words(part_for_run(environment, _begun + 1), environment.place, words)
+    except RuntimeError as error:
+        raise _unreached(error) from error
+
+
 def following() -> tuple[dict[str, Any], str] | int:
     """What the first process trains, and the id of its run; or its exit code, where it ended without training.
 
-    Raises: FailedRun, when nothing came.
+    Raises: FailedRun, when nothing came; WrongOption, when the processes were started with different words.
     """
+    global _begun
+    environment = Environment()
+    _begun += environment.place.launcher != "snnlab"
     try:
-        store, until = meeting_point(Environment()), time.monotonic() + PATIENCE.total_seconds()
-        while not store.check([_RUN]):
-            if time.monotonic() > until:
-                raise FailedRun("the first process of the run said nothing for half an hour.")
-            time.sleep(0.2)
+        store = part_for_run(environment, _begun)
+        wait_until(lambda: bool(store.check([_RUN])), "the first process of the run")
         said = json.loads(store.get(_RUN))
         if "over" in said:
             store.add(_LEFT, 1)
-            return int(said["over"])
     except RuntimeError as error:
-        raise FailedRun(f"the first process of the run could not be reached ({_line(error)}).") from error
-    return said["config"], said["id"]
+        raise _unreached(error) from error
+    if said.get("why"):
+        raise WrongOption(said["why"])
+    return int(said["over"]) if "over" in said else (said["config"], said["id"])
+
+
+def _unreached(error: RuntimeError) -> FailedRun:
+    line = str(error).partition("\n")[0].strip()
+    return FailedRun(f"the first process of the run could not be reached ({line}).")
 
 
 @contextmanager
@@ -128,14 +167,29 @@ def together(others: Others, trainer: pl.Trainer, facts: Mapping[str, Any]) -> I
         if not environment.place.launcher:
             environment.validate_settings(trainer.num_devices, trainer.num_nodes)
             environment.port = others.start(trainer.world_size)
-        store = meeting_point(environment)
+        store = part_for_run(environment, _begun)
         config = facts["config"] | {"output_dir": str(others.folder.absolute())}
         store.set(_RUN, json.dumps({"config": config, "id": facts["id"]}))
+    _assemble(others, trainer, environment)
     yield
     with suppress(RuntimeError):  # all is computed, whoever is lost now
         trainer.strategy.barrier()
     _part()
     others.end_well()
+
+
+def _assemble(others: Others, trainer: pl.Trainer, environment: Environment) -> None:
+    """Wait until all processes are ready, and begin their process group."""
+    store = part_for_run(environment, _begun)
+    store.add(_READY, 1)
+
+    def all_are_there() -> bool:
+        if others.lost:
+            raise distributed.DistError("a process was lost")
+        return bool(store.add(_READY, 0) >= trainer.world_size)
+
+    wait_until(all_are_there, "another process of the run")
+    join(trainer.strategy, environment, store)
 
 
 class Others:
@@ -202,7 +256,8 @@ class Others:
         self._kill()
         if not lost:
             return FailedRun(f"another process of the run is gone; see {self.folder / 'log.txt'}. {self._to_go_on}")
-        number = _signal_of(lost[0][1])
+        code = lost[0][1]
+        number = -code if code < 0 else code - 128
         return Interrupted(number, self._sentence()) if number in HEARD else FailedRun(self._sentence())
 
     def _until_lost(self) -> None:
@@ -263,11 +318,3 @@ def of_connection(error: BaseException) -> bool:
     if isinstance(error, torch.distributed.DistError):
         return True
     return isinstance(error, RuntimeError) and any(name in str(error).lower() for name in ("gloo", "nccl"))
-
-
-def _signal_of(code: int) -> int:
-    return -code if code < 0 else code - 128
-
-
-def _line(error: BaseException) -> str:
-    return str(error).partition("\n")[0].strip()

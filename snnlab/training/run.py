@@ -34,6 +34,7 @@ from snnlab.training.processes import is_main_process
 from snnlab.training.ranks import Others, company, following, of_connection, together
 from snnlab.training.report import closing, opening
 from snnlab.training.requeue import requeued
+from snnlab.training.result import result_of
 from snnlab.training.resume import checkpoint_to_go_on_from, identity_in, last_checkpoint
 from snnlab.training.signals import Signals
 from snnlab.training.stored import find, stored_result
@@ -214,21 +215,7 @@ def _train(
         metrics = {name: value for name, value in saved.metrics.items() if name.startswith("val/")}
         metrics |= {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
         end.metrics, end.pictures = metrics, _draw(config, folder, module, batches) if main else []
-    return {
-        "status": "completed",
-        "id": module.facts["id"],
-        "metrics": metrics,
-        "best_checkpoint": str(saved.chosen.relative_to(folder)),
-        "best_epoch": saved.epoch,
-        "seconds": round(module.so_far.seconds, 3),
-        "epochs": len(module.rows),
-        "seed": config["seed"],
-        "versions": module.facts["versions"],
-        "git": identity.git(),
-        "device": str(trainer.strategy.root_device),
-        "overrides": list(overrides),
-        "config": module.facts["config"],
-    }
+    return result_of(module, saved, metrics, folder, overrides, str(trainer.strategy.root_device))
 
 
 def _begin(folder: Path, config: Mapping[str, Any], overrides: Sequence[str], *, anew: bool) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from snnlab.commands import results
+from snnlab.sweeps import queue
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
@@ -271,6 +272,91 @@ def test_watch_waits_until_nothing_runs(snnlab: Any, sweep: Path, monkeypatch: p
     ran = snnlab("results", "sweep", "--watch", "--json", "--by", "neuron")
     assert [group["n"] for group in json.loads(ran.out)] == [3, 3]  # the late one is a copy of lif0
     assert ran.err.endswith("7 jobs: 6 completed, 1 running; 15.0 s of training\n")
+
+
+def plan(sweep: Path, *names: str) -> None:
+    """The plan of jobs that nobody has begun."""
+    (sweep / "plans").mkdir(exist_ok=True)
+    jobs = [{"folder": name, "words": ["seed=9"], "config": {"seed": 9}} for name in names]
+    (sweep / "plans" / "0.jsonl").write_text("".join(json.dumps(job) + "\n" for job in jobs))
+
+
+class Clock:
+    """Time that passes only while somebody sleeps, and what happens meanwhile."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self.at: dict[float, Callable[[], object]] = {}
+        monkeypatch.setattr(time, "sleep", self.sleep)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        for moment in sorted(moment for moment in self.at if moment <= self.now):
+            self.at.pop(moment)()
+        assert self.now < 3000, "it does not end"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+@pytest.fixture
+def slurm(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What is in the queue; three jobs were submitted, and have not begun."""
+    plan(sweep, "a", "b", "c")
+    queue.record(sweep, {f"12_{n}": name for n, name in enumerate("abc")})
+    there: dict[str, Any] = {f"12_{n}": queue.Queued("12", "PENDING", "Priority") for n in range(3)}
+    monkeypatch.setattr(queue, "in_queue", lambda users, patience: there)
+    return there
+
+
+def test_watch_ends_where_nobody_trains_what_waits(snnlab: Any, sweep: Path, clock: Clock) -> None:
+    plan(sweep, "a", "b", "c")
+    ran = snnlab("results", "sweep", "--watch")
+    assert ran.code == 0 and "3 wait, and nobody trains them" in ran.err
+    assert 1090 <= clock.now < 1100
+
+
+def test_watch_waits_for_what_begins_late(snnlab: Any, sweep: Path, clock: Clock) -> None:
+    plan(sweep, "a", "b")
+    clock.at = {1080: lambda: run(sweep / "a", neuron="lif", seed=9)}
+    assert "1 wait, and nobody trains them" in snnlab("results", "sweep", "--watch").err
+    assert 1170 <= clock.now < 1180
+
+
+def test_watch_waits_for_what_is_in_the_queue(snnlab: Any, sweep: Path, clock: Clock, slurm: dict[str, Any]) -> None:
+    clock.at = {1500: lambda: [run(sweep / name, neuron="lif", seed=9) for name in "abc"]}
+    ran = snnlab("results", "sweep", "--watch")
+    assert ran.code == 0 and "9 jobs: 9 completed" in ran.out and "nobody" not in ran.err
+
+
+def test_a_job_that_left_the_queue_before_it_began_was_killed(
+    snnlab: Any, sweep: Path, clock: Clock, slurm: dict[str, Any]
+) -> None:
+    (sweep / "slurm" / "12_0_0_log.out").write_text("module: command not found")
+    clock.at = {1200: slurm.clear}
+    ran = snnlab("results", "sweep", "--watch")
+    assert "9 jobs: 6 completed, 3 killed" in ran.out and "nobody" not in ran.err
+    assert "it left the queue before it began; see sweep/slurm/12_0_0_log.out" in ran.out
+    assert "job 12_1 never started" in ran.out
+    assert 1210 <= clock.now < 1230  # files of it may reach this machine later than squeue's answer
+
+
+def test_what_slurm_put_back_waits(snnlab: Any, sweep: Path, slurm: dict[str, Any]) -> None:
+    for name in "ab":
+        attempt(sweep / name, "interrupted", "SIGTERM")
+    del slurm["12_1"], slurm["12_2"]
+    assert "6 completed, 1 waiting, 1 interrupted, 1 killed" in snnlab("results", "sweep").out
+
+
+def test_nobody_is_killed_while_squeue_does_not_answer(
+    snnlab: Any, sweep: Path, slurm: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt(sweep / "a", "interrupted", "SIGTERM")
+    monkeypatch.setattr(queue, "in_queue", lambda users, patience: None)
+    assert "6 completed, 2 waiting, 1 interrupted" in snnlab("results", "sweep").out
 
 
 @pytest.fixture

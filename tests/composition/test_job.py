@@ -31,7 +31,7 @@ SMALL = (
 def test_a_job_of_two_processes_leaves_this_one_as_it_was(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"RANK": "1", "LOCAL_RANK": "1", "MASTER_PORT": "1"}.items():  # left by somebody else's run
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "MASTER_PORT": "1"}.items():  # left by somebody else's run
         monkeypatch.setenv(name, value)
     composer, before = Composer(), dict(os.environ)
     config = composer.job(composer.translated(SMALL)) | {"output_dir": str(tmp_path / "run")}

@@ -83,7 +83,7 @@ def by_signals(config: dict[str, Any], root: Path, want: dict[str, Any], seconds
 
 
 def at_random_moments(config: dict[str, Any], root: Path, want: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """20 runs, each killed once at a random moment, and one run killed 20 times; SIGKILL from outside."""
+    """20 runs, each killed once at a random moment, and one killed again and again, 20 times; SIGKILL from outside."""
     differing: dict[str, list[str]] = {}
     seed = random.randrange(2**32)
     moments = random.Random(seed)
@@ -92,9 +92,13 @@ def at_random_moments(config: dict[str, Any], root: Path, want: dict[str, Any], 
         folder = root / f"moment{number}"
         killed += in_child(run, config, folder, kill_after=moments.uniform(0, seconds)) != 0
         resumed(config, folder, want, differing)
-    folder, kills = root / "again", 0
-    for _ in range(200):
-        kills += in_child(run, config, folder, kill_after=moments.uniform(0, seconds / 4)) != 0
+    folder, kills = root / "again0", 0
+    for attempt in range(1, 200):
+        if in_child(run, config, folder, kill_after=moments.uniform(0, seconds / 6)) != 0:
+            kills += 1
+        else:  # it came to its end before it was killed so often
+            resumed(config, folder, want, differing)
+            folder = root / f"again{attempt}"
         if kills == 20:
             break
     resumed(config, folder, want, differing)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import socket
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +53,73 @@ def test_what_torchrun_starts_is_refused_once_or_done_already(
         ran = command("-m", "snnlab", "train", *small, "output_dir=again", program=TORCHRUN)
         assert ran.returncode == 0, ran.stderr
         assert ran.stdout.count(said) == 1
+
+
+TWICE = """
+import os, snnlab
+for seed in (0, 1):
+    options = {"trainer.max_epochs": 1, "trainer.limit_train_batches": 2, "trainer.accelerator": "cpu"}
+    run = snnlab.train("digits_ctrnn", seed=seed, plots=False, quiet=True, output_dir=f"twice/{seed}", **options)
+    print("RANK", os.environ["RANK"], "trained", run.config["seed"])
+"""
+
+
+def test_a_script_of_torchrun_trains_twice(command: Callable[..., Any], folder: Path) -> None:
+    (folder / "twice.py").write_text(TWICE, encoding="utf-8")
+    ran = command("twice.py", program=TORCHRUN)
+    assert ran.returncode == 0, ran.stderr
+    said = sorted(re.findall(r"RANK \d trained \d", ran.stdout))
+    assert said == [f"RANK {rank} trained {seed}" for rank in (0, 1) for seed in (0, 1)]
+
+
+@contextmanager
+def step(folder: Path, *commands: tuple[str, ...]) -> Iterator[list[subprocess.Popen[str]]]:
+    """Commands as the processes that srun starts, each with a command of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    same = {"SLURM_STEP_NUM_TASKS": str(len(commands)), "SLURM_NODEID": "0", "MASTER_ADDR": "127.0.0.1"}
+    same |= {"MASTER_PORT": str(port), "PYTHONPATH": str(Path(__file__).parents[2])}  # no job: nothing to requeue
+    processes = []
+    try:
+        for rank, command in enumerate(commands):
+            own = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=folder,
+                env=outer | same | own,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            processes.append(process)
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def test_runs_that_srun_packs_into_one_step_are_refused_by_all(folder: Path, small: tuple[str, ...]) -> None:
+    commands = [("-m", "snnlab", "train", *small, f"output_dir=packed/{rank}") for rank in (0, 1)]
+    with step(folder, *commands) as processes:
+        for process in processes:
+            err = process.communicate(timeout=60)[1]
+            assert process.returncode == 2
+            assert err.startswith("snnlab: srun: its 2 processes are those of one run, but process 1 was told ")
+            assert "`srun --exact -n1 snnlab train … &`" in err
+    assert not (folder / "packed").exists()
+
+
+def test_a_signal_is_heard_while_a_process_waits_for_the_others(folder: Path, small: tuple[str, ...]) -> None:
+    words = [*small, "output_dir=waits"]
+    never_ready = f"from snnlab.training.ranks import declare; declare({words}); import time; time.sleep(100)"
+    with step(folder, ("-m", "snnlab", "train", *words), ("-c", never_ready)) as (first, _):
+        assert first.stdout is not None
+        assert any(line.startswith("2 processes: of a batch") for line in first.stdout)
+        time.sleep(1)  # that it does wait
+        os.kill(first.pid, signal.SIGTERM)
+        err = first.communicate(timeout=20)[1]
+        assert first.returncode == 128 + signal.SIGTERM
+        assert err.startswith("snnlab: ended by SIGTERM")

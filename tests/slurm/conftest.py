@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from snnlab import registry
+from snnlab.sweeps.launchers import squeue
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "slurm.sh"
 ASIDE = ("--partition=high", "--nodelist=n2")  # where the test of preemption does not come by
@@ -121,9 +122,11 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
     os.environ["SNNLAB_PLUGINS"] = str(Path(__file__).parent / "slow.py")
     registry._plugins = None  # they are read once in a process
+    looks, squeue.SOONEST = squeue.SOONEST, 1.0
     try:
         yield
     finally:
+        squeue.SOONEST = looks
         os.environ.clear()
         os.environ.update(before)
         registry._plugins = None

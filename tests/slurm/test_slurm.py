@@ -113,6 +113,23 @@ def test_jobs_stay_when_their_driver_is_stopped_and_the_same_command_waits_for_t
     assert (folder / "result.json").is_file() and not (folder / "attempts" / "2.json").exists()
 
 
+def test_what_is_in_the_queue_is_not_submitted_again_and_is_told_of_when_it_is_cancelled(cluster: Any) -> None:
+    words = ("train", "-m", *cluster.tiny, "trainer.max_epochs=1", "seed=0,1", "hydra/launcher=slurm", "sweep_dir=s")
+    held = ("launcher.detach=true", "launcher.extra={hold: true}")
+    for _ in range(2):
+        sent = cluster.lab(*words, *held)
+        assert sent.code == 0 and "jobs in Slurm's queue: 2" in sent.out, sent
+    assert len(cluster.states()) == 2
+    (array,) = {job.partition("_")[0] for job in cluster.states()}
+    assert "2 jobs: 2 waiting" in cluster.lab("results", "s").out
+    cluster.run("scancel", f"{array}_1")
+    cluster.run("scontrol", "release", f"{array}_0")
+    told = cluster.lab("results", "s", "--watch")
+    assert "2 jobs: 1 completed, 1 killed" in told.out and f"job {array}_1 never started" in told.out, told
+    again = cluster.lab(*words)
+    assert again.code == 0 and "1 completed, 1 done before" in again.out, again
+
+
 def test_what_slurm_refuses_is_told_in_a_sentence(cluster: Any) -> None:
     words = ("train", "-m", *cluster.tiny, "seed=0,1", "hydra/launcher=slurm", "launcher.partition=nowhere")
     done = cluster.lab(*words)

@@ -18,8 +18,23 @@ import pytest
 import yaml
 
 from snnlab.errors import BadData, WrongOption
-from snnlab.sweeps.results import axes, curves, folders, formats, groups, page, runs, values, versions
+from snnlab.sweeps.done import done
+from snnlab.sweeps.jobs import Job
+from snnlab.sweeps.results import (
+    axes,
+    comparison,
+    curves,
+    folders,
+    formats,
+    groups,
+    page,
+    runs,
+    selection,
+    values,
+    versions,
+)
 from snnlab.sweeps.results.filters import filtered
+from snnlab.training import comparable, identity
 
 CONFIG: dict[str, Any] = {
     "experiment": "digits_lif",
@@ -37,12 +52,6 @@ CONFIG: dict[str, Any] = {
     "layers": {},
     "trainer": {"max_epochs": 4},
 }
-
-
-def test_the_versions_here_are_those_that_a_run_writes_down() -> None:
-    from snnlab.training.identity import versions as of_a_run
-
-    assert dict(versions.installed()) == of_a_run()
 
 
 def with_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +89,7 @@ def make(tmp_path: Path) -> Callable[..., Path]:
             return run
         metrics = {"test/accuracy": accuracy, "val/accuracy": accuracy, "test/loss": 1.0, "val/loss": 1.0}
         result = {"status": "completed", "id": name, "metrics": metrics, "seconds": 2.0, "epochs": 4, "best_epoch": 3}
-        result |= {"versions": dict(versions.installed()), "overrides": words, "config": config} | more
+        result |= {"versions": comparable.versions(), "overrides": words, "config": config} | more
         (run / "result.json").write_text(json.dumps(result))
         return run
 
@@ -133,6 +142,21 @@ def test_groups_are_made_by_what_differs_but_the_seed(make: Any, read: Any) -> N
     assert [group.n for group in found] == [2, 2]
 
 
+def test_what_cannot_change_the_numbers_is_no_column(make: Any, read: Any) -> None:
+    names = [name for name in comparable.WITHOUT_EFFECT if name != "experiment"]
+    for seed in (0, 1):
+        make(f"{seed}", {"seed": seed} | {name: seed for name in names})
+    (group,) = grouped(read())
+    assert (group.n, list(group.options)) == (2, [])
+
+
+def test_the_trials_of_a_pruned_study_are_one_group_for_each_of_its_options(make: Any, read: Any) -> None:
+    for trial in range(4):
+        given = {"callback.pruning.study": "study.db", "callback.pruning.trial": trial}
+        make(f"{trial}", {"seed": trial % 2, "neuron.tau": trial // 2} | given)
+    assert [(group.options, group.n) for group in grouped(read())] == [({"neuron.tau": tau}, 2) for tau in (0, 1)]
+
+
 def test_what_follows_from_a_part_is_no_column(make: Any, read: Any) -> None:
     make("a", {"neuron": "lif", "neuron.tau": 10.0})
     make("b", {"neuron": {"name": "cuba", "tau_mem": 5.0, "surrogate": {"name": "boxcar"}}}, overrides=["neuron=cuba"])
@@ -183,6 +207,31 @@ def test_a_loss_is_best_when_it_is_low_unless_the_user_says_otherwise(make: Any,
     make("b", {"neuron.tau": 2}, metrics={"test/loss": 0.1, "val/loss": 0.6})
     assert [group.best for group in grouped(read(), metric="test/loss")] == [True, False]
     assert [group.best for group in grouped(read(), metric="test/loss", mode="max")] == [False, True]
+
+
+def test_the_runs_say_which_direction_of_their_monitor_is_better(make: Any, read: Any) -> None:
+    for name, more in {"a": 0.5, "b": 0.6}.items():
+        numbers = {"test/delay": more, "val/delay": more, "test/loss": more, "val/loss": more}
+        make(name, {"neuron.tau": more, "metric": {"delay": {}}}, metrics=numbers, monitor="val/delay", mode="min")
+    assert [group.best for group in grouped(read(), metric="test/delay")] == [True, False]
+    assert [group.best for group in grouped(read(), metric="test/delay", mode="max")] == [False, True]
+
+
+def test_the_direction_of_other_numbers_than_the_monitor_is_told_by_their_names(make: Any, read: Any) -> None:
+    make("a", {"metric": {"delay": {}, "mse": {}}}, metrics={"val/mse": 1.0}, monitor="val/delay", mode="max")
+    assert groups.measure(read(), "val/mse").mode == "min"
+
+
+@pytest.mark.parametrize("facts", [{}, {"monitor": 3, "mode": "min"}, {"monitor": "val/delay", "mode": ["min"]}])
+def test_without_a_word_of_the_runs_the_name_tells_the_direction(make: Any, read: Any, facts: dict[str, Any]) -> None:
+    make("a", {"metric": {"delay": {}}}, metrics={"test/delay": 1.0}, **facts)
+    assert groups.measure(read()).mode == "max"
+
+
+def test_runs_that_disagree_on_the_direction_leave_it_to_the_name(make: Any, read: Any) -> None:
+    for mode in ("max", "min"):
+        make(mode, {"metric": {"delay": {}}}, metrics={"test/delay": 1.0}, monitor="val/delay", mode=mode)
+    assert groups.measure(read()).mode == "max"
 
 
 def test_a_rate_of_spikes_is_shown_but_chooses_nothing(make: Any, read: Any) -> None:
@@ -426,11 +475,21 @@ def test_a_result_without_a_configuration_takes_that_of_its_folder(make: Any, re
 
 
 def test_a_run_of_other_versions_is_told(make: Any, read: Any) -> None:
-    make("a", {"seed": 0}, versions=dict(versions.installed()) | {"torch": "1.0"})
+    make("a", {"seed": 0}, versions=comparable.versions() | {"torch": "1.0"})
     make("b", {"seed": 1})
     found = read()
     assert [versions.status_of(run) for run in found] == ["stale", "completed"]
     assert versions.notes(found)[0].startswith("1 stale: made with torch 1.0; installed here: torch ")
+
+
+def test_a_library_that_calls_itself_otherwise_than_its_package_makes_no_run_stale(
+    make: Any, read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comparable._installed.cache_clear()
+    monkeypatch.setattr("torch.__version__", "2.6.0a0+ecf3bae40a.nv25.01")
+    folder = make("a", {}, id="0" * 64, best_checkpoint="checkpoints/best.ckpt", versions=identity.versions())
+    ended = done(Job("", (), str(folder), "0" * 64, {}))
+    assert (versions.status_of(read()[0]), ended and ended.stale) == ("completed", ())
 
 
 def test_only_runs_with_some_options_are_kept(make: Any, read: Any) -> None:
@@ -517,3 +576,24 @@ def test_two_thousand_runs_are_shown_in_less_than_three_seconds_and_without_heav
     assert lines[-1].strip() == "imported:"
     # Processor time: others may use the machine meanwhile.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3.0
+
+
+def test_a_plugin_whose_source_changed_makes_groups_of_its_own(make: Any, read: Any) -> None:
+    for source in ("aa" * 32, "bb" * 32):
+        for seed in (0, 1):
+            part = {"family": "neuron", "name": "mine", "sha256": source}
+            make(f"r{seed}_{source[:8]}", {"neuron": "mine", "seed": seed}, plugins=[part])
+    found = selection.selected(read())
+    assert [(group.options, group.n) for group in found.groups] == [
+        ({"source.neuron.mine": "aaaaaaaa"}, 2),
+        ({"source.neuron.mine": "bbbbbbbb"}, 2),
+    ]
+    first, *_, last = read()
+    said = comparison.comparison_page(comparison.compared(first, last), 100)
+    assert "source.neuron.mine  aaaaaaaa  bbbbbbbb" in said
+
+
+def test_one_source_of_a_plugin_is_no_column(make: Any, read: Any) -> None:
+    for seed in (0, 1):
+        make(f"r{seed}", {"seed": seed}, plugins=[{"family": "neuron", "name": "mine", "sha256": "aa" * 32}, "x", 3])
+    assert [group.options for group in selection.selected(read()).groups] == [{}]

@@ -77,7 +77,8 @@ def test_a_dry_run_tells_how_many_jobs_there_are_and_the_first_and_leaves_nothin
 ) -> None:
     ran = snnlab("train", "-m", "neuron=cuba,lif", "seed=0,1,2", "--dry-run", "sweep_dir=sweep")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("6 jobs in sweep. The first:\n")
+    assert ran.out.startswith("6 jobs in sweep.\n  neuron=cuba,seed=0\n  neuron=cuba,seed=1\n")
+    assert "\nThe first, sweep/neuron=cuba,seed=0_" in ran.out
     config = yaml.safe_load(ran.out.partition("\n\n")[2])
     assert (config["neuron"]["name"], config["seed"]) == ("cuba", 0)
     assert not list(tmp_path.iterdir())

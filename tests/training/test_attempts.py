@@ -179,6 +179,8 @@ def test_a_process_that_ended_and_was_not_waited_for_is_gone(tmp_path: Path) -> 
 def test_a_damaged_attempt_is_followed(tmp_path: Path, content: bytes) -> None:
     path = write_attempt(tmp_path)
     path.write_bytes(content)
+    assert attempts.status_of(tmp_path) == "running"  # perhaps somebody is just making it
+    os.utime(path, (1, 1))
     assert attempts.status_of(tmp_path) == "failed"
     with attempts.lease(tmp_path, attempts.refuse_if_live(tmp_path)) as held:
         assert held.attempt.number == 2
@@ -290,7 +292,7 @@ def test_a_job_that_slurm_started_again_follows_itself_at_once(tmp_path: Path, m
 
 
 def test_who_was_followed_may_write_no_more(tmp_path: Path) -> None:
-    with pytest.raises(FailedRun, match="another process took this run over while this one was silent"):  # noqa: SIM117
+    with pytest.raises(Busy, match="another process took this run over while this one was silent"):  # noqa: SIM117
         with attempts.lease(tmp_path, None) as held:
             held.confirm()
             write_attempt(tmp_path, 2)

@@ -68,6 +68,28 @@ def test_a_batch_script_and_a_step_of_one_task_are_alone(monkeypatch: pytest.Mon
     assert started(monkeypatch, {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_ID": "0"}) == Place(start="slurm_812.0")
 
 
+def test_the_first_process_is_that_of_rank_0_whatever_else_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    started(monkeypatch, SRUN | {"SLURM_PROCID": "0", "RANK": "3", "LOCAL_RANK": "3"})
+    assert processes.is_main_process()
+
+
+@pytest.mark.parametrize("said", [{"RANK": "1"}, {"WORLD_SIZE": "2", "RANK": "0"}, {"LOCAL_RANK": "1"}, {"RANK": "a"}])
+def test_ranks_that_no_known_launcher_gave_are_refused(said: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = " ".join(f"{name}={said[name]}" for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE") if name in said)
+    with pytest.raises(WrongOption, match=f"^{words}: variables of a launcher, and neither torchrun nor srun"):
+        started(monkeypatch, said)
+
+
+def test_ranks_of_one_process_are_those_of_one_that_nobody_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert started(monkeypatch, {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}) == Place()
+
+
+def test_a_fork_of_lightning_has_the_rank_that_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multiprocessing.parent_process", lambda: object())
+    assert started(monkeypatch, {"LOCAL_RANK": "1"}) == Place(rank=1)
+    assert not processes.is_main_process()
+
+
 def test_different_numbers_of_processes_on_machines_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WrongOption, match=r"torchrun: 5 processes on 2 machines, 2 on this one"):
         started(monkeypatch, TORCHRUN | {"WORLD_SIZE": "5"})
@@ -106,12 +128,20 @@ def test_a_start_has_a_folder_of_its_name_that_is_found_again(monkeypatch: pytes
 
 def test_torchrun_that_would_start_again_wants_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    nameless = TORCHRUN | {"TORCHELASTIC_RUN_ID": "none"}
+    nameless = TORCHRUN | {"TORCHELASTIC_RUN_ID": "none", "RANK": "0"}
     started(monkeypatch, nameless | {"TORCHELASTIC_MAX_RESTARTS": "0"})
     assert (tmp_path / new_folder({"experiment": None})).is_dir()  # of this moment; only the first process makes one
     monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
     with pytest.raises(WrongOption, match=r"output_dir: null.*Give output_dir=FOLDER"):
         new_folder({"experiment": None})
+
+
+def test_a_script_of_a_nameless_torchrun_wants_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    started(monkeypatch, TORCHRUN | {"TORCHELASTIC_RUN_ID": "none"})
+    with pytest.raises(WrongOption, match=r"output_dir: null, and in a script.*Give output_dir=FOLDER"):
+        new_folder({"experiment": None})
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_run_of_its_own_does_not_learn_of_ranks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,8 @@ def test_a_run_leaves_exactly_the_files_of_the_readmes_table(finished: Path) -> 
 
 def test_result_json_is_complete(finished: Path, result: Callable[[Path], dict[str, Any]]) -> None:
     found = result(finished)
-    assert tuple(found) == (*KEYS, "device", "overrides", "config")
+    assert tuple(found) == (*KEYS, "device", "overrides", "monitor", "mode", "plugins", "config")
+    assert (found["monitor"], found["mode"]) == ("val/accuracy", "max")
     assert (found["status"], found["epochs"], found["seed"]) == ("completed", 2, 0)
     assert list(found["metrics"]) == [f"{stage}/{name}" for stage in ("val", "test") for name in NUMBERS]
     assert all(isinstance(value, float) for value in found["metrics"].values())
@@ -388,3 +389,4 @@ def test_several_metrics_are_computed_and_the_first_picks_the_epoch(
     found = result(train("metric=[error,accuracy]"))
     assert found["metrics"]["val/error"] == pytest.approx(1 - found["metrics"]["val/accuracy"], abs=1e-6)
     assert found["best_epoch"] == 1  # where the error is least
+    assert (found["monitor"], found["mode"]) == ("val/error", "min")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from snnlab.errors import WrongOption
@@ -37,7 +39,10 @@ class Gpus(Launcher):
 
         Raises: WrongOption, when there is no GPU, or one that may not be used is asked for.
         """
-        return Slots("gpus", self.chosen() * self.jobs_per_gpu, _devices_of).perform(jobs)
+        chosen = self.chosen()
+        if not _all():
+            print("Note: torch sees no GPU here; jobs train on the CPU.", file=sys.stderr, flush=True)
+        return Slots("gpus", chosen * self.jobs_per_gpu, _devices_of).perform(map(_counted, jobs))
 
     def chosen(self) -> list[str]:
         """The GPUs, as CUDA_VISIBLE_DEVICES takes them.
@@ -75,6 +80,15 @@ def _all() -> list[str]:
     import torch
 
     return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def _counted(job: Job) -> Job:
+    """A job that names its devices gets as many: what it sees are those of its places, counted from 0."""
+    trainer = job.config["trainer"]
+    named = isinstance(trainer.get("devices"), list) or "," in str(trainer.get("devices", ""))
+    if not named or trainer.get("accelerator") == "cpu":
+        return job
+    return replace(job, config={**job.config, "trainer": {**trainer, "devices": _devices_of(job)}})
 
 
 def _devices_of(job: Job) -> int:

@@ -17,30 +17,37 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Unit
 
 from snnlab.errors import FailedRun, Interrupted, WrongOption
 from snnlab.options import PositiveInt
 from snnlab.registry import register
+from snnlab.sweeps import queue
 from snnlab.sweeps.jobs import Ended, Job
 from snnlab.sweeps.launchers.base import Launcher
-from snnlab.sweeps.launchers.squeue import FOLDER, Watch
+from snnlab.sweeps.launchers.squeue import Before
 from snnlab.sweeps.task import Task
+from snnlab.training.processes import number_of
+
+# Days first, or all of hours, minutes and seconds: what is 4:00, sbatch and its users do not agree on.
+_TIME = re.compile(r"(?=\d+-|\d+:\d+:)(?:(\d{1,3})-)?(\d{1,4})(?::(\d{1,2}))?(?::(\d{1,2}))?")
 
 
 @register("launcher")
 class Slurm(Launcher):
     """Jobs of Slurm's, submitted as arrays through submitit; preempted and timed-out ones go on where they were.
 
-    Whoever started the sweep may leave: the jobs stay in the queue. What became of each is read from its folder, and
-    from squeue, so no accounting is needed. A job whose folder says nothing and that is gone from the queue was killed.
+    Whoever started the sweep may leave: the jobs stay in the queue, and the same command waits for them. What became of
+    each is read from its folder, and from squeue, so no accounting is needed. A job whose folder says nothing and that
+    is gone from the queue was killed.
 
     Args:
         partition: as for sbatch; the cluster's default without it.
         account: who pays.
         qos: quality of service.
         constraint: features that a node must have.
-        time: minutes that a job may take until it goes back into the queue and on from there.
+        time: how long a job may take until it goes back into the queue and on from there: minutes, or as for sbatch
+            4:00:00 and 1-12:00:00, which YAML files need in quotes.
         nodes: nodes of a job.
         tasks_per_node: processes of a job on each node; with several in all, it is trained by them together (ddp).
         gpus_per_node: GPUs of a job on each node.
@@ -59,12 +66,12 @@ class Slurm(Launcher):
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
-    time: PositiveInt = 60
+    time: PositiveInt | str = 60
     nodes: PositiveInt = 1
     tasks_per_node: PositiveInt = 1
     gpus_per_node: Annotated[int, Ge(0)] | None = None
     cpus_per_task: PositiveInt | None = None
-    memory_gb: Annotated[float, Gt(0)] | None = None
+    memory_gb: Annotated[float, Gt(0), Unit("GiB")] | None = None
     array: PositiveInt = 100
     setup: list[str] = []
     extra: dict[str, Any] = {}
@@ -79,14 +86,18 @@ class Slurm(Launcher):
         self._check()
         if shutil.which("sbatch") is None:
             raise WrongOption("launcher=slurm: there is no sbatch here. Start the sweep where Slurm takes jobs.")
+        before = Before(sweep)
         if self.detach:
-            self._submit_all(jobs, sweep)
+            self._submit_all(jobs, sweep, before)
             return
-        watch = Watch()
+        watch = before.watch
         try:
             while True:
                 if new := list(islice(jobs, min(_largest_array(), self.array - len(watch.jobs)))):
-                    watch.add(self._submit(new, sweep))
+                    there, missing = before.parted(new)
+                    watch.add(there)
+                    if missing:
+                        watch.add(self._submit(missing, sweep))
                 if not watch.jobs:
                     return
                 ended = watch.ended()
@@ -107,25 +118,30 @@ class Slurm(Launcher):
         """The script that would be submitted."""
         self._check()
         make = _submitit()._make_sbatch_string
-        command = f"{sys.executable} -u -m submitit.core._submit {sweep.absolute() / FOLDER}"
+        command = f"{sys.executable} -u -m submitit.core._submit {sweep.absolute() / queue.FOLDER}"
         count = min(jobs, _largest_array())
-        text = make(command, sweep.absolute() / FOLDER, map_count=count, **self._parameters(sweep))
+        text = make(command, sweep.absolute() / queue.FOLDER, map_count=count, **self._parameters(sweep))
         return str(text)
 
-    def _submit_all(self, jobs: Iterator[Job], sweep: Path) -> None:
+    def _submit_all(self, jobs: Iterator[Job], sweep: Path, before: Before) -> None:
         submitted: dict[str, Job] = {}
+        there: dict[str, Job] = {}
         while new := list(islice(jobs, _largest_array())):
-            submitted |= self._submit(new, sweep)
-        if submitted:
-            print(f"jobs in Slurm's queue: {len(submitted)}\n{_how_to(submitted, sweep)}", flush=True)
+            found, missing = before.parted(new)
+            there |= found
+            if missing:
+                submitted |= self._submit(missing, sweep)
+        if every := submitted | there:
+            already = f", {len(there)} of them from before" if there else ""
+            print(f"jobs in Slurm's queue: {len(every)}{already}\n{_how_to(every, sweep)}", flush=True)
 
     def _submit(self, jobs: list[Job], sweep: Path) -> dict[str, Job]:
         """Submit jobs as one array.
 
         Returns: the jobs by what Slurm calls them.
-        Raises: FailedRun, when Slurm does not take them.
+        Raises: FailedRun, when Slurm does not take them; WrongOption, when one asks for other processes.
         """
-        folder = sweep.absolute() / FOLDER
+        folder = sweep.absolute() / queue.FOLDER
         environment = {key: os.environ[key] for key in ("SNNLAB_PLUGINS",) if key in os.environ}
         tasks = [Task(self._with_processes(job), environment, tuple(sys.path)) for job in jobs]
         try:
@@ -138,7 +154,12 @@ class Slurm(Launcher):
             said = [line.removeprefix("sbatch: error: ").strip() for line in str(error).splitlines()]
             why = "; ".join(filter(None, said)) or type(error).__name__
             raise FailedRun(f"launcher=slurm: {len(jobs)} jobs were not taken: {why}.") from error
-        return {str(one.job_id): job for one, job in zip(submitted, jobs, strict=True)}
+        found = {str(one.job_id): job for one, job in zip(submitted, jobs, strict=True)}
+        try:
+            queue.record(sweep, {name: job.folder for name, job in found.items()})
+        except OSError as error:  # they are in the queue all the same
+            print(f"{folder}: which jobs were submitted could not be written down ({error.strerror}).", file=sys.stderr)
+        return found
 
     def _parameters(self, sweep: Path) -> dict[str, Any]:
         """What submitit is to ask for; options without a value are left to the cluster."""
@@ -157,7 +178,7 @@ class Slurm(Launcher):
             "account": self.account,
             "qos": self.qos,
             "constraint": self.constraint,
-            "time": self.time,
+            "time": self._minutes,
             "nodes": self.nodes,
             "ntasks_per_node": self.tasks_per_node,
             "gpus_per_node": self.gpus_per_node,
@@ -171,20 +192,52 @@ class Slurm(Launcher):
             "additional_parameters": {key: value for key, value in extra.items() if value not in (None, False)},
         }
 
+    @property
+    def _minutes(self) -> int:
+        """The time of a job in whole minutes, as Slurm counts it.
+
+        Raises: WrongOption, for a text that is no time.
+        """
+        if isinstance(self.time, int):
+            return self.time
+        found = _TIME.fullmatch(self.time.strip())
+        days, hours, minutes, seconds = (int(part or 0) for part in found.group(1, 2, 3, 4)) if found else (0, 0, 0, 0)
+        if not (total := ((days * 24 + hours) * 60 + minutes) * 60 + seconds):
+            raise WrongOption(
+                f"launcher.time: {self.time!r}. It takes minutes, hours:minutes:seconds as 4:00:00, or with days as "
+                "1-12:00:00."
+            )
+        return -(-total // 60)
+
     def _with_processes(self, job: Job) -> Job:
-        """The job, to be trained by as many processes as Slurm starts, unless it says how many itself."""
-        if self.nodes * self.tasks_per_node == 1:
+        """The job, to be trained by as many processes as Slurm starts; a preset's devices give way.
+
+        Raises: WrongOption, when its words ask for others.
+        """
+        trainer = job.config["trainer"]
+        several = self.nodes * self.tasks_per_node > 1
+        spoken = {word.partition("=")[0].lstrip("+") for word in job.words}
+        for name, option in (("devices", "tasks_per_node"), ("num_nodes", "nodes")):
+            asked, there_are = trainer.get(name), getattr(self, option)
+            # One process starts others of its node itself, and none on other nodes.
+            held = f"trainer.{name}" in spoken if several else name == "num_nodes"
+            if held and asked not in (None, "auto", -1, "-1") and number_of(asked) != there_are:
+                raise WrongOption(
+                    f"trainer.{name}: {asked}, and Slurm is to start {there_are}. Leave it out and set "
+                    f"launcher.{option}={number_of(asked)}."
+                )
+        if not several:
             return job
-        known = {"devices": self.tasks_per_node, "num_nodes": self.nodes, "strategy": "ddp"}
-        return replace(job, config={**job.config, "trainer": known | job.config["trainer"]})
+        known = {"strategy": "ddp", **trainer, "devices": self.tasks_per_node, "num_nodes": self.nodes}
+        return replace(job, config={**job.config, "trainer": known})
 
     def _check(self) -> None:
         if importlib.util.find_spec("submitit") is None:
             raise WrongOption("launcher=slurm: it needs submitit. Run: pip install 'snnlab-lightning[slurm]'")
-        if self.notice_seconds > 30 * self.time:
+        if self.notice_seconds > 30 * self._minutes:
             raise WrongOption(
                 f"launcher.notice_seconds: {self.notice_seconds}. It takes at most half of launcher.time "
-                f"({self.time} minutes), or jobs go back into the queue before they have trained."
+                f"({self._minutes} minutes), or jobs go back into the queue before they have trained."
             )
 
 

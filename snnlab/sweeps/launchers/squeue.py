@@ -3,52 +3,42 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from snnlab.errors import BadData, FailedRun
 from snnlab.sweeps.jobs import Ended, Job
+from snnlab.sweeps.queue import MISSED, Queued, in_queue, log_of, read, records
 from snnlab.training import attempts
 from snnlab.training.stored import stored_result
 
-FOLDER = "slurm"
-"""Of a sweep's folder: submitit's files, and what the jobs said before and after they trained."""
-
-SOONEST, LATEST = 1.0, 10.0
+SOONEST, LATEST = 5.0, 10.0
 """Seconds between two looks at the queue: the longer nothing has happened, the more."""
-
-MISSED = 10.0
-"""Seconds that a job must be gone from the queue before it counts as killed: a file may reach this machine later."""
 
 SILENCE = 900.0
 """Seconds that squeue may fail for, as while Slurm's controller is started again."""
 
-HELD = ("JobHeldUser", "JobHeldAdmin", "DependencyNeverSatisfied", "PartitionTimeLimit", "PartitionNodeLimit")
+HELD = {
+    *("JobHeldUser", "JobHeldAdmin", "JobHoldMaxRequeue", "launch_failed_requeued_held", "DependencyNeverSatisfied"),
+    *("PartitionTimeLimit", "PartitionNodeLimit", "PartitionDown", "PartitionInactive", "BadConstraints"),
+    *("AccountNotAllowed", "QOSNotAllowed", "InvalidAccount", "InvalidQOS", "ReqNodeNotAvail"),
+    *("QOSMaxWallDurationPerJobLimit", "AssocMaxWallDurationPerJobLimit"),
+    *("QOSMaxCpuPerJobLimit", "QOSMaxMemoryPerJob", "QOSMaxNodePerJobLimit", "QOSMaxGRESPerJob"),
+    *("AssocMaxCpuPerJobLimit", "AssocMaxMemPerJob", "AssocMaxNodePerJobLimit", "AssocMaxGRESPerJob"),
+}
 """Reasons for which a job waits until somebody does something."""
 
 
-@dataclass(frozen=True)
-class Queued:
-    """A job in the queue.
+class Watch:
+    """Jobs in Slurm's queue, by what Slurm calls them.
 
     Args:
-        number: its own, which each element of an array has from its start on.
-        state: as Slurm tells it: RUNNING, PENDING, …
-        reason: why it waits.
+        users: who submitted them, by number; this user by default.
     """
 
-    number: str
-    state: str
-    reason: str
-
-
-class Watch:
-    """Jobs in Slurm's queue, by what Slurm calls them."""
-
-    def __init__(self) -> None:
+    def __init__(self, users: Iterable[int] = ()) -> None:
+        self.users = {*users, os.getuid()}
         self.jobs: dict[str, Job] = {}
         self._before: dict[str, int] = {}  # the latest attempt at each, when it was submitted
         self._gone: dict[str, float] = {}
@@ -60,7 +50,8 @@ class Watch:
         self.jobs.update(jobs)
         for name, job in jobs.items():
             attempt = attempts.latest(Path(job.folder))
-            self._before[name] = attempt.number if attempt else 0
+            # One that trains is taken to be this job, which began before this look.
+            self._before[name] = attempt.number - attempt.live if attempt else 0
         self._eventful = time.monotonic()
 
     def ended(self) -> list[Ended]:
@@ -68,12 +59,9 @@ class Watch:
 
         Raises: FailedRun, when Slurm has not answered for a long time.
         """
-        queue, now = in_queue(), time.monotonic()
+        queue, now = self.queue(), time.monotonic()
         if queue is None:
-            if now - self._heard > SILENCE:
-                raise FailedRun(f"launcher=slurm: squeue has not answered for {SILENCE / 60:.0f} minutes.")
             return []
-        self._heard = now
         self._tell_of_held(queue)
         running = {queued.number for queued in queue.values() if queued.state != "PENDING"}
         gone = {name: self._gone.get(name, now) for name in self.jobs if name not in queue}
@@ -84,6 +72,18 @@ class Watch:
             del self.jobs[name]
             self._eventful = now
         return list(endings.values())
+
+    def queue(self) -> dict[str, Queued] | None:
+        """The queue; None when squeue fails.
+
+        Raises: FailedRun, when it has failed for a long time.
+        """
+        queue, now = in_queue(self.users), time.monotonic()
+        if queue is not None:
+            self._heard = now
+        elif now - self._heard > SILENCE:
+            raise FailedRun(f"launcher=slurm: squeue has not answered for {SILENCE / 60:.0f} minutes.")
+        return queue
 
     def wait(self) -> None:
         """Until the next look at the queue."""
@@ -105,30 +105,54 @@ class Watch:
         if attempt is not None and status == "running" and attempt.owner.get("slurm_job") in {None, *running}:
             owner = attempt.owner
             return Ended(job, "busy", f"process {owner.get('pid')} on {owner.get('host')} trains this run just now.")
-        log = folder.parent / FOLDER / f"{name}_0_log.out"
+        log = log_of(folder.parent, name)
         how = "without a word, as by SIGKILL or for want of memory" if tried else "before it began"
         return Ended(job, "killed", f"job {name} of Slurm ended {how}; see {log}.{_last_line(log)}")
 
     def _tell_of_held(self, queue: Mapping[str, Queued]) -> None:
         for name in self.jobs:
-            reason = queue[name].reason if name in queue else ""
-            if reason in HELD and reason not in self._told:
-                self._told.add(reason)
+            reason = queue[name].reason if name in queue and queue[name].state == "PENDING" else ""
+            kind = reason.strip("() ").partition(",")[0].replace(" ", "_")
+            if kind in HELD and kind not in self._told:
+                self._told.add(kind)
                 print(
                     f"job {name} waits, and will until somebody acts: {reason}. See: scontrol show job {name}",
                     flush=True,
                 )
 
 
-def in_queue() -> dict[str, Queued] | None:
-    """This user's jobs that wait or run, by their names, as 12 or 12_3; None when squeue fails."""
-    command = ["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i|%A|%T|%r"]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    rows = (line.strip().split("|", 3) for line in said.splitlines() if line.count("|") >= 3)
-    return {name: Queued(number, state, reason) for name, number, state, reason in rows}
+class Before:
+    """Jobs of a sweep that somebody submitted before, with the same command or another one.
+
+    Args:
+        sweep: the sweep's folder.
+    """
+
+    def __init__(self, sweep: Path) -> None:
+        known = [job for path in records(sweep) for job in read(path)]
+        self.watch = Watch(job.user for job in known)
+        self._names: dict[str, list[str]] = {}
+        for job in known:
+            self._names.setdefault(job.folder, []).append(job.name)
+
+    def parted(self, jobs: list[Job]) -> tuple[dict[str, Job], list[Job]]:
+        """Those that are in the queue, by what Slurm calls them, and the others.
+
+        Raises: FailedRun, when squeue has failed for a long time.
+        """
+        if not any(Path(job.folder).name in self._names for job in jobs):
+            return {}, jobs
+        while (there := self.watch.queue()) is None:
+            time.sleep(SOONEST)
+        found: dict[str, Job] = {}
+        missing = []
+        for job in jobs:
+            names = [name for name in self._names.get(Path(job.folder).name, []) if name in there]
+            if names:
+                found[names[-1]] = job
+            else:
+                missing.append(job)
+        return found, missing
 
 
 def _completed(job: Job) -> Ended:

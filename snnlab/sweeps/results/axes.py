@@ -7,23 +7,12 @@ from typing import Any
 
 from snnlab.sweeps.results.runs import Run
 from snnlab.sweeps.results.values import ABSENT, UNKNOWN, known_name, plain_name, shown
+from snnlab.training.comparable import WITHOUT_EFFECT
 
 SEED = "seed"
 
-_WITHOUT_EFFECT = ("output_dir", "plots", "logger", "checkpoint_minutes", "workers")
-_WITHOUT_EFFECT_WITHIN = (
-    "logger.",
-    "callback.gradient_norms",
-    "dataset.folder",
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "trainer.strategy",
-    "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
-    "trainer.log_every_n_steps",
-    "trainer.profiler",
-)
+_UNTOLD = tuple(key for key in WITHOUT_EFFECT if key != "experiment")
+"""An experiment has no effect but by the options that it stands for, and it is what tells them in one word."""
 
 
 def known_options(runs: Iterable[Run]) -> dict[str, Any]:
@@ -104,7 +93,7 @@ def _set_by_somebody(runs: Iterable[Run]) -> list[str]:
 
 
 def _counts(key: str) -> bool:
-    return key != SEED and key not in _WITHOUT_EFFECT and not key.startswith(_WITHOUT_EFFECT_WITHIN)
+    return key != SEED and not any(key == name or key.startswith(f"{name}.") for name in _UNTOLD)
 
 
 def _present(values: Iterable[str]) -> set[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from snnlab.errors import BadData
 from snnlab.sweeps.results.runs import Run
+from snnlab.sweeps.results.sources import with_sources
 from snnlab.sweeps.results.table import Column, elided, laid_out
 from snnlab.sweeps.results.values import ABSENT, as_number, number, printable, shown
 
@@ -47,6 +48,7 @@ def compared(first: Run, second: Run) -> Comparison:
             raise BadData(
                 f"{run.folder}: its options cannot be read: neither config.yaml nor result.json is whole.{why}"
             )
+    first, second = with_sources((first, second))
     runs = (first, second)
     names = dict.fromkeys(name for run in runs for name in run.options if name not in WHERE)
     options = {name: _pair([_option(run, name) for run in runs]) for name in names}

@@ -15,7 +15,7 @@ from snnlab.sweeps.results.runs import COMPLETED, FAILED, INTERRUPTED, PRUNED, R
 from snnlab.sweeps.results.values import as_number
 
 _LOWER = ("loss", "error", "mse", "mae", "perplexity")
-"""Words in the names of what is better when it is lower."""
+"""Words in the names of what is better when it is lower, for numbers of which the runs do not say so."""
 
 OF_A_RUN = ("seconds", "epochs", "best_epoch")
 """Numbers of a run that are no metrics, and can be shown like one."""
@@ -103,7 +103,8 @@ def measure(runs: Sequence[Run], metric: str | None = None, mode: str | None = N
     Args:
         runs: all of them.
         metric: as the user names it; by default the first metric of the configuration on test, else the loss.
-        mode: max or min; by default what the name tells: less is better for losses and errors.
+        mode: max or min; by default what the runs say of the number that picked their epochs, and of others what the
+            name tells: less is better for losses and errors.
     Raises: WrongOption, for a metric that no run has.
     """
     known = dict.fromkeys(name for run in runs for name in run.metrics)
@@ -117,7 +118,18 @@ def measure(runs: Sequence[Run], metric: str | None = None, mode: str | None = N
     # Rates and seconds say how a network works, not how well: there the number that picked each run's epoch chooses.
     if name != "loss" and name not in configured:
         name = first
-    return Measure(metric, f"val/{name}", mode or ("min" if any(word in name.lower() for word in _LOWER) else "max"))
+    return Measure(metric, f"val/{name}", mode or _told_mode(name, runs) or _mode_by_name(name))
+
+
+def _told_mode(name: str, runs: Iterable[Run]) -> str | None:
+    """Max or min, as the runs say that it picked their epochs; None where none says so, or not all the same."""
+    told = [run.facts for run in runs if run.facts.get("mode") in ("max", "min")]
+    modes = {facts["mode"] for facts in told if str(facts.get("monitor")).partition("/")[2] == name}
+    return modes.pop() if len(modes) == 1 else None
+
+
+def _mode_by_name(name: str) -> str:
+    return "min" if any(word in name.lower() for word in _LOWER) else "max"
 
 
 def _metrics(run: Run) -> list[str]:

@@ -55,6 +55,9 @@ def _lines(groups: Sequence[Group], axis: str, others: Sequence[str], selection:
     series: dict[tuple[str, ...], list[Group]] = {}
     for group in groups:
         series.setdefault(tuple(text(group.runs[0], key) for key in others), []).append(group)
+    alone = len(series) > 1 and len(series) == len(groups)  # nothing to connect: trials of a search, axes side by side
+    if alone:
+        series, others = {(): list(groups)}, []
     if len(series) > MOST_SERIES:
         raise BadData(f"--plot: {len(series)} lines are too many. Name fewer options with --by, or use --where.")
     names = labels([members[0] for members in series.values()], others)
@@ -65,6 +68,8 @@ def _lines(groups: Sequence[Group], axis: str, others: Sequence[str], selection:
     if logarithmic:
         axes.set_xscale("log")
     styles = looks([members[0] for members in series.values()], others)
+    if alone:
+        styles = [style | {"linestyle": ""} for style in styles]
     for place, (name, members, style) in enumerate(zip(names, series.values(), styles, strict=True)):
         members = sorted(members, key=lambda group: in_order(group.options[axis]))
         at = np.array([as_number(group.options[axis]) for group in members], dtype=float)

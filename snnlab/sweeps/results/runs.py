@@ -13,6 +13,7 @@ import yaml
 
 from snnlab.errors import BadData
 from snnlab.sweeps.results.folders import Planned, look
+from snnlab.sweeps.results.queued import Place, Queue
 from snnlab.sweeps.results.values import flat, of_words
 from snnlab.training.attempts import latest, status_of
 from snnlab.training.folder import CONFIG, OVERRIDES, RESULT
@@ -37,6 +38,7 @@ class Run:
         facts: the rest of its result.json.
         error: why it failed.
         known: whether the options are all that it has, and not only those of its words.
+        queued: whether it waits in Slurm's queue, or may do so as far as can be told.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class Run:
     facts: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
     known: bool = True
+    queued: bool = False
 
     @property
     def id(self) -> str:
@@ -65,9 +68,14 @@ class Run:
 
 
 class Reader:
-    """Reads runs, and remembers those that are done, for who looks again and again."""
+    """Reads runs, and remembers those that are done, for who looks again and again.
 
-    def __init__(self) -> None:
+    Args:
+        certain_after: seconds that a job must be gone from Slurm's queue before it counts as killed.
+    """
+
+    def __init__(self, certain_after: float = 0.0) -> None:
+        self._queue = Queue(certain_after)
         self._done: dict[Path, tuple[tuple[int, int], Run]] = {}
 
     def read(self, tops: Iterable[Path]) -> list[Run]:
@@ -84,7 +92,12 @@ class Reader:
         runs = [self._run(folder, planned.get(real)) for real, folder in found.items()]
         runs = [run for run in runs if run.status != WAITING or run.folder.is_dir()]  # not removed since it was found
         runs += [Run(job.folder, WAITING, *_planned(job)) for real, job in planned.items() if real not in found]
-        return sorted(map(_with_words, runs), key=lambda run: str(run.folder))
+        return sorted(map(_with_words, self._placed(runs)), key=lambda run: str(run.folder))
+
+    def _placed(self, runs: list[Run]) -> list[Run]:
+        """Runs as the queue knows them, of those that nobody trains."""
+        places = self._queue.places(run.folder for run in runs if run.status in (WAITING, INTERRUPTED, "killed"))
+        return [_placed(run, places[run.folder]) if run.folder in places else run for run in runs]
 
     def _run(self, folder: Path, job: Planned | None) -> Run:
         signature = _signature(folder / RESULT)
@@ -114,6 +127,16 @@ def read_run(folder: Path, job: Planned | None = None) -> Run:
         if (status := status_of(folder)) != COMPLETED:
             break
     return Run(folder, status, *_beginning(folder, job), error=_why(folder, status))
+
+
+def _placed(run: Run, place: Place) -> Run:
+    if run.status != WAITING:  # it was stopped, and goes on by itself where Slurm has put it back
+        return replace(run, status=WAITING, error="", queued=True) if place.queued else run
+    if place.queued is not False:
+        return replace(run, queued=True)
+    if status_of(run.folder) != WAITING:  # it began after the first look, and is over
+        return read_run(run.folder)
+    return replace(run, status="killed", error=place.error)
 
 
 def _why(folder: Path, status: str) -> str:

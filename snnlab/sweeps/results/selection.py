@@ -9,6 +9,7 @@ from snnlab.sweeps.results.axes import differing, named
 from snnlab.sweeps.results.filters import filtered
 from snnlab.sweeps.results.groups import Group, Measure, grouped, measure
 from snnlab.sweeps.results.runs import Run
+from snnlab.sweeps.results.sources import with_sources
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ def selected(
         where: what those have that are shown, as neuron=lif.
         by: the options that make a group, with commas between them; by default all that differ but the seed.
         metric: the number; by default the first metric on test.
-        mode: whether max or min of it is best; by default as its name says.
+        mode: whether max or min of it is best; by default as `measure` finds it.
     Raises: WrongOption, for an option or a number that no run has.
     """
+    runs = with_sources(runs)
     shown = filtered(runs, where)
     keys = differing(shown) if by is None else named(by, runs)
     mixed = [] if by is None else differing([run for run in shown if run.metrics], keys)

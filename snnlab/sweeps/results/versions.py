@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable
 
-import snnlab
 from snnlab.sweeps.results.runs import COMPLETED, Run
-
-_PACKAGES = {"torch": "torch", "lightning": "pytorch-lightning", "numpy": "numpy"}
-
-
-@cache
-def installed() -> Mapping[str, str]:
-    """What would compute here, by the names of result.json."""
-    found = {"snnlab": snnlab.__version__, "python": platform.python_version()}
-    for name, package in _PACKAGES.items():
-        try:
-            found[name] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+from snnlab.training import comparable
 
 
 def differences(run: Run) -> tuple[str, ...]:
@@ -31,13 +14,13 @@ def differences(run: Run) -> tuple[str, ...]:
     versions = run.facts.get("versions")
     if run.status != COMPLETED or not isinstance(versions, dict):
         return ()
-    return tuple(f"{name} {versions.get(name)}" for name, here in installed().items() if versions.get(name) != here)
+    return comparable.differences(versions, comparable.versions())
 
 
 def notes(runs: Iterable[Run]) -> list[str]:
     """What to tell of stale runs, a line for each set of versions."""
     found = Counter(stale for run in runs if (stale := differences(run)))
-    here = installed()
+    here = comparable.versions()
     lines = []
     for stale, number in found.most_common():
         now = ", ".join(f"{library.split()[0]} {here[library.split()[0]]}" for library in stale)
