@@ -267,7 +267,7 @@ def test_gpus_are_those_that_are_named_or_all_there_are(
 
 @pytest.mark.usefixtures("light")
 def test_jobs_are_drawn_when_there_is_a_place_for_them(tmp_path: Path) -> None:
-    drawn = []
+    drawn, before = [], children()
 
     def draw() -> Iterator[Job]:
         for name in ("a", "b", "c", "d"):
@@ -278,19 +278,19 @@ def test_jobs_are_drawn_when_there_is_a_place_for_them(tmp_path: Path) -> None:
         for name in ("a", "b", "c"):
             assert next(endings).job.name == name
             assert drawn[-1] == name
-    assert not children()
+    assert children() == before
 
 
 def test_a_process_that_ends_before_it_is_ready_is_an_error_and_no_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = tmp_path / "python"
+    broken, before = tmp_path / "python", children()
     broken.write_text("#!/bin/sh\necho no room for libraries >&2\nexit 4\n")
     broken.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(broken))
     with pytest.raises(FailedRun, match=r"end before they begin: ended with exit code 4\. no room for libraries"):
         list(Slots("processes", ["", ""]).perform(iter([named("a", tmp_path), named("b", tmp_path)])))
-    assert not children()
+    assert children() == before
 
 
 def of_hydra(name: str, **options: Any) -> Launcher:
