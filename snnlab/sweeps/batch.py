@@ -30,7 +30,7 @@ from snnlab.composition.job import hydra_aside
 from snnlab.composition.values import in_words
 from snnlab.errors import Interrupted
 from snnlab.sweeps.done import done
-from snnlab.sweeps.jobs import Ended, Job, perform
+from snnlab.sweeps.jobs import Ended, Job, outlived
 from snnlab.training import attempts
 
 JOBS = "jobs.pickle"
@@ -180,11 +180,7 @@ class Task:
             return None
         try:
             with _ended_by_signals():
-                return perform(job)
-        except (Interrupted, KeyboardInterrupt) as interrupted:
-            return Ended(job, "interrupted", str(interrupted))
-        except BaseException as error:  # sys.exit() in a part
-            return Ended(job, "failed", f"{type(error).__name__}: {error}")
+                return outlived(job)
         finally:
             with suppress(OSError):
                 mark.unlink()

@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
-from snnlab.errors import Busy, Pruned, SnnlabError
+from snnlab.errors import Busy, Interrupted, Pruned, SnnlabError
 
 Status = Literal["completed", "failed", "interrupted", "pruned", "killed", "busy"]
 
@@ -80,3 +80,13 @@ def perform(job: Job) -> Ended:
         return Ended(job, "failed", f"{type(error).__name__}: {error}")
     # Of several processes that srun started, all but the first are told nothing where there was nothing to train.
     return Ended(job, "completed", metrics=result.get("metrics", {}), seconds=result.get("seconds", 0.0))
+
+
+def outlived(job: Job) -> Ended:
+    """As `perform`, in a process that has more to do: a signal or `sys.exit()` in a part ends the job, and no more."""
+    try:
+        return perform(job)
+    except (Interrupted, KeyboardInterrupt) as interrupted:
+        return Ended(job, "interrupted", str(interrupted))
+    except BaseException as error:
+        return Ended(job, "failed", f"{type(error).__name__}: {error}")

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from snnlab.errors import Interrupted
-from snnlab.sweeps.jobs import Ended, Job, perform
+from snnlab.sweeps.jobs import Ended, Job, outlived
 from snnlab.training.processes import PARENT, end_with_parent
 
 KEPT = 1_000_000
@@ -59,11 +59,7 @@ def _performed(job: Job) -> Ended:
     os.ftruncate(1, 0)
     os.lseek(1, 0, os.SEEK_SET)
     try:
-        return perform(job)
-    except (Interrupted, KeyboardInterrupt) as interrupted:
-        return Ended(job, "interrupted", str(interrupted))
-    except BaseException as error:  # sys.exit() in a part
-        return Ended(job, "failed", f"{type(error).__name__}: {error}")
+        return outlived(job)
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
